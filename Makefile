@@ -1,0 +1,51 @@
+# make run    set everything up, reconcile the bundled invoices and payments, show the result
+# make test   set everything up and run the tests
+# `make help` lists the rest.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+WORKERS ?= auto
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 5 --timeout 120
+OUT ?= out/sample
+
+.PHONY: help setup run test lint format types check bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## make the virtual environment with everything in it
+
+$(STAMP): setup.py requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+		|| { echo "Kalla needs Python 3.11 or 3.12; set PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+run: $(STAMP) ## reconcile the bundled sample and show the result
+	$(BIN)/kalla run docs/sample/invoice-payment-match.json --output $(OUT) --overwrite
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(STAMP) ## style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## write the formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## static types
+	$(BIN)/mypy
+
+check: lint types test ## what CI runs
+
+bench: $(STAMP) ## benchmarks against peers, ratios in one table
+	$(BIN)/python -m benchmarks.versus_duckdb
+
+clean: ## remove the virtual environment and outputs
+	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""CSV files: sniffing, splits that respect quotes, exact reading."""

@@ -1,0 +1,141 @@
+"""The CSV connector: every cell is text as written, an empty one NULL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from connectors.arrow_filters import BatchFilter
+from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.csv.blocks import record_blocks, record_borders
+from connectors.csv.layout import Layout, read_layout, sample_width, sniff
+from connectors.csv.parse import BlockParser, text_schema
+from connectors.local_files import LocalFile, StoredFile, file_of
+from connectors.previews import preview_of
+from recipe import Column, CsvFormat, CsvSource, FilterCondition, Kind, Ragged, Schema
+
+_BATCH_ROWS = 1 << 16
+_RAGGED = b"kalla.ragged_rows"
+
+
+@dataclass(frozen=True)
+class CsvConnector(Connector):
+    """One CSV file. ``format`` None, or its members left None, are found from the file's beginning."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(splits=True)
+
+    file: StoredFile
+    format: CsvFormat | None = None
+
+    @classmethod
+    def from_source(cls, source: CsvSource, access: Access) -> CsvConnector:
+        return cls(file_of(source, access), source.format)
+
+    @property
+    def masked_uri(self) -> str:
+        return self.file.shown
+
+    def schema(self) -> Schema:
+        return _schema(self._layout().names)
+
+    def arrow_schema(self) -> pa.Schema:
+        return text_schema(self._layout().names)
+
+    def open_snapshot(self) -> AbstractContextManager[Snapshot]:
+        return self.file.held()
+
+    def plan_splits(self, snapshot: Snapshot, desired: int) -> list[Split]:
+        layout = self._layout()
+        stream = layout.stream(self.file)
+        borders: list[int | None] = [layout.data_start]
+        if desired > 1 and stream.splittable:
+            size = int(snapshot.identity["size"])
+            step = (size - layout.data_start) / desired
+            targets = [layout.data_start + int(step * part) for part in range(1, desired)]
+            found = record_borders(stream, layout.delimiter, layout.data_start, targets)
+            borders += [place for place in found if place < size]
+        ranges = zip(borders, [*borders[1:], None], strict=True)
+        return [
+            Split(index, {"start": start, "end": end, "layout": layout.as_payload()})
+            for index, (start, end) in enumerate(ranges)
+        ]
+
+    def read(
+        self, snapshot: Snapshot, split: Split, filters: Sequence[FilterCondition] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        self.file.check(snapshot)
+        layout = Layout.from_payload(split.payload["layout"])
+        stream = layout.stream(self.file)
+        keep = BatchFilter.of(filters, _schema(layout.names), self.format)
+        parser = BlockParser(stream, layout, self._keeps_ragged())
+        for block in record_blocks(stream, layout.delimiter, split.payload["start"], split.payload["end"]):
+            for parsed in parser.parse(block):
+                yield from _batches(keep(parsed.batch), parsed.ragged)
+
+    def count(self, filters: Sequence[FilterCondition] = ()) -> int:
+        return sum(batch.num_rows for batch in self._all(filters))
+
+    def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
+        return preview_of(self.schema(), self._all(filters), limit)
+
+    def estimated_rows(self) -> int | None:
+        """The rows that the file would have if all were as long as those of the sample; None for a packed
+        file."""
+        layout = self._layout()
+        rows, taken = sample_width(self.file, self.format)
+        if layout.gzip:
+            return None
+        return round((self.estimated_bytes() - layout.data_start) * rows / taken) if taken else 0
+
+    def estimated_bytes(self) -> int:
+        return int(self.file.identity()["size"])
+
+    def content_hash(self) -> str:
+        """SHA-256 of the file, as hex; reads it once."""
+        return self.file.sha256()
+
+    def _all(self, filters: Sequence[FilterCondition]) -> Iterator[pa.RecordBatch]:
+        with self.open_snapshot() as snapshot:
+            for split in self.plan_splits(snapshot, 1):
+                yield from self.read(snapshot, split, filters)
+
+    def _layout(self) -> Layout:
+        return read_layout(self.file, self.format)
+
+    def _keeps_ragged(self) -> bool:
+        return self.format is not None and self.format.ragged is Ragged.KEEP
+
+
+def _schema(names: Sequence[str]) -> Schema:
+    return tuple(Column(name, Kind.TEXT, native="text") for name in names)
+
+
+def _batches(batch: pa.RecordBatch, ragged: int) -> Iterator[pa.RecordBatch]:
+    """Slices of bounded length; the first one carries the count of ragged rows, also when no row is left."""
+    if ragged:
+        batch = batch.replace_schema_metadata({_RAGGED: str(ragged).encode()})
+    for start in range(0, batch.num_rows or ragged, _BATCH_ROWS):
+        part = batch.slice(start, _BATCH_ROWS)
+        yield part if start == 0 else part.replace_schema_metadata(None)
+
+
+def ragged_rows(batch: pa.RecordBatch) -> int:
+    """How many ragged rows were met while this batch was read (format.ragged "keep"), filtered ones included.
+
+    Summed over all batches of a source it is the number to warn with.
+    """
+    metadata: dict[bytes, Any] = batch.schema.metadata or {}
+    return int(metadata.get(_RAGGED, 0))
+
+
+def sniff_format(path: str | os.PathLike[str] | StoredFile) -> CsvFormat:
+    """The whole format of a CSV file, from its beginning; see docs/connectors.md for the rules.
+
+    Raises ConnectorError.
+    """
+    return sniff(path if isinstance(path, StoredFile) else LocalFile(os.path.abspath(os.fspath(path))))

@@ -1,0 +1,106 @@
+"""The shuffle's own steps: rows reduced to what matching needs, keyed by a stable hash of their match key.
+
+The hash is MD5 over the key's canonical text, so that it is the same on every worker, in every version and for
+either side's type of an equal value (1, 1.0 and 1.00 are one key). Rows with a NULL in the key match nothing and stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from recipe import LEFT, MatchPlan
+
+from pipelines.matching import Sides
+from pipelines.relation import ROW, Relation, TableRows
+
+BATCH_ROWS = 1 << 16
+
+
+def needed_columns(plan: MatchPlan, side: str, key: Iterable[str], columns: tuple[str, ...]) -> list[int]:
+    """Places of the columns of one side that keys, conditions and candidate names read."""
+    trees = [k.left if side == LEFT else k.right for k in plan.keys]
+    trees += [c.tree for c in (*plan.conditions, *plan.left_only, *plan.right_only)]
+    trees += [c.gap for c in plan.conditions if c.gap is not None]
+    names = {c.name for t in trees for c in t.find_all(exp.Column) if c.table == side} | set(key)
+    return [i for i, name in enumerate(columns) if name in names]
+
+
+def split_batches(
+    connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: Sides, rows: Relation, buckets: int
+) -> Iterator[tuple[int, bytes]]:
+    """(bucket, Arrow stream) for the rows of a relation, each stream at most ``BATCH_ROWS`` rows."""
+    side = rows.side
+    key = sides.left_key if side == LEFT else sides.right_key
+    keys = [sides.tree(k.left if side == LEFT else k.right) for k in plan.keys]
+    bucket = exp.Mod(this=_hash(connection, rows, keys), expression=exp.Literal.number(buckets))
+    columns = [f"c{i}" for i in needed_columns(plan, side, key, rows.columns)]
+    tree = (
+        exp.select(*(exp.column(c, table=side) for c in (ROW, *columns)), exp.alias_(bucket, "bucket"))
+        .from_(rows.scan().subquery(side))
+        .where(exp.and_(*(exp.Not(this=exp.Is(this=exp.paren(k), expression=exp.null())) for k in keys)))
+    )
+    for batch in connection.sql(tree.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
+        yield from _by_bucket(pa.Table.from_batches([batch]))
+
+
+def _by_bucket(table: pa.Table) -> Iterator[tuple[int, bytes]]:
+    ordered = table.sort_by([("bucket", "ascending"), (ROW, "ascending")]).combine_chunks()
+    runs = ordered["bucket"].combine_chunks().value_counts() if ordered.num_rows else []
+    rows, start = ordered.drop_columns(["bucket"]), 0
+    for run in runs:
+        length = run["counts"].as_py()
+        yield run["values"].as_py(), to_bytes(rows.slice(start, length))
+        start += length
+
+
+def _hash(connection: duckdb.DuckDBPyConnection, rows: Relation, keys: list[exp.Expression]) -> exp.Expression:
+    """A 63-bit number from all key values."""
+    typed = exp.select(*(exp.alias_(k, f"k{i}") for i, k in enumerate(keys))).from_(rows.scan().subquery(rows.side))
+    types = [str(t) for t in connection.sql(typed.sql("duckdb")).types]
+    texts = [_canonical(k, t) for k, t in zip(keys, types, strict=True)]
+    joined = exp.Anonymous(this="concat_ws", expressions=[exp.Literal.string("\x1f"), *texts])
+    number = exp.Anonymous(this="md5_number_lower", expressions=[joined])
+    return exp.cast(exp.BitwiseRightShift(this=number, expression=exp.Literal.number(1)), "bigint", dialect="duckdb")
+
+
+def _canonical(key: exp.Expression, kind: str) -> exp.Expression:
+    """Text that is equal for equal values of comparable types."""
+    if kind.startswith("DECIMAL") and not kind.endswith(",0)"):
+        text = exp.cast(exp.paren(key), "text")
+        point, zero = exp.Literal.string("."), exp.Literal.string("0")
+        trimmed = exp.Anonymous(this="rtrim", expressions=[text, zero])
+        return exp.Anonymous(this="rtrim", expressions=[trimmed, point])
+    if kind == "DATE":
+        return exp.cast(exp.cast(exp.paren(key), "timestamp"), "text")
+    if kind == "FLOAT":
+        return exp.cast(exp.cast(exp.paren(key), "double"), "text")
+    return exp.cast(exp.paren(key), "text")
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """A table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def from_bytes(streams: Iterable[bytes]) -> pa.Table | None:
+    """The rows of several streams in row order; None for no streams."""
+    tables = [pa.ipc.open_stream(stream).read_all() for stream in streams]
+    return pa.concat_tables(tables).sort_by(ROW) if tables else None
+
+
+def bucket_rows(
+    connection: duckdb.DuckDBPyConnection, side: str, columns: tuple[str, ...], table: pa.Table
+) -> TableRows:
+    """Make a bucket's rows of one side a table of the engine."""
+    name = f"bucket_{side}"
+    connection.register(name, table)
+    return TableRows(side, name, columns, table.num_rows)
+
+

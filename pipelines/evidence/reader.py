@@ -1,0 +1,236 @@
+"""Reading evidence: the manifest, and pages of a set without reading more of it than the page needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recipe import format_cell
+
+from pipelines.errors import EvidenceError
+from pipelines.evidence.document import check_manifest
+from pipelines.workdir import MANIFEST, SETS
+
+# A manifest lists its parts, about 150 bytes each; this is far beyond any run and far below any memory.
+_MOST_MANIFEST = 256 << 20
+_BATCH_ROWS = 1 << 14
+
+
+@dataclass(frozen=True)
+class PageColumn:
+    """A column of a set and what it holds: ``text``, ``integer``, ``decimal(18,2)``, ``date``, ``rows`` ..."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a set as text cells (contract 1.5), None for an empty one. ``total`` counts the whole set."""
+
+    set_name: str
+    columns: tuple[PageColumn, ...]
+    rows: list[list[str | None]]
+    total: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A part as the manifest lists it."""
+
+    name: str
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Evidence:
+    """The committed evidence in ``folder``.
+
+    Raises EvidenceError ``evidence.not_found``, ``evidence.unreadable``, ``evidence.unsupported_format``.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+        self._text = _read_manifest(self.folder)
+        self.manifest: dict[str, Any] = check_manifest(_decoded(self._text))
+
+    @cached_property
+    def manifest_sha256(self) -> str:
+        """SHA-256 of the manifest file. It covers all parts, since the manifest holds theirs."""
+        return hashlib.sha256(self._text).hexdigest()
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The embedded recipe document, secrets masked, its numbers exact."""
+        document: dict[str, Any] = json.loads(self._text, parse_float=Decimal)["recipe"]
+        return document
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The figures of contract 1.7."""
+        found: dict[str, Any] = self.manifest["counts"]
+        return found
+
+    def parts(self, set_name: str) -> list[PartFile]:
+        """The set's parts in row order. Raises EvidenceError ``evidence.unknown_set``."""
+        if set_name not in SETS:
+            raise EvidenceError(
+                f"There is no set {set_name!r}.", code="evidence.unknown_set", hint=f"Use {', '.join(SETS)}."
+            )
+        listed = [p for p in self.manifest["parts"] if p["path"].startswith(f"{set_name}/")]
+        return [
+            PartFile(p["path"], self.folder / p["path"], p["rows"], p["bytes"], p["sha256"])
+            for p in sorted(listed, key=lambda p: str(p["path"]))
+        ]
+
+    def total(self, set_name: str) -> int:
+        """Rows of a set, as the manifest has it."""
+        return sum(part.rows for part in self.parts(set_name))
+
+    def schema(self, set_name: str) -> pa.Schema:
+        """The set's columns; a set without rows has them too. Raises EvidenceError."""
+        for part in self.parts(set_name):
+            with open_part(part) as file:
+                return file.schema_arrow
+        raise EvidenceError(f"The manifest lists no part of {set_name}.", hint="Check it with kalla verify.")
+
+    def rows(self, set_name: str, limit: int = 50, offset: int = 0) -> Page:
+        """``limit`` rows after the first ``offset``; only the row groups that hold them are read."""
+        schema = self.schema(set_name)
+        start = max(offset, 0)
+        rows: list[list[str | None]] = []
+        for batch in self.batches(set_name, start, start + max(limit, 0)):
+            rows += [list(row) for row in zip(*text_columns(batch), strict=True)]
+        columns = tuple(PageColumn(field.name, type_name(field.type)) for field in schema)
+        return Page(set_name, columns, rows, self.total(set_name), start)
+
+    def batches(self, set_name: str, start: int = 0, stop: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows ``start`` <= place < ``stop`` of a set in order, in batches of bounded size."""
+        place = 0
+        for part in self.parts(set_name):
+            end = place + part.rows
+            if end > start and (stop is None or place < stop):
+                yield from _part_batches(part, start - place, None if stop is None else stop - place)
+            place = end
+
+
+def open_part(part: PartFile) -> pq.ParquetFile:
+    """Raises EvidenceError ``evidence.part_missing``, ``evidence.part_unreadable``."""
+    try:
+        return pq.ParquetFile(part.path)
+    except FileNotFoundError:
+        raise EvidenceError(
+            f"{part.path} is missing.", code="evidence.part_missing", hint="Restore the file, or run the recipe again."
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(part, error) from error
+
+
+def _part_batches(part: PartFile, start: int, stop: int | None) -> Iterator[pa.RecordBatch]:
+    place = 0
+    with open_part(part) as file:
+        for group in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if place + rows > start and (stop is None or place < stop):
+                for batch in _group_batches(part, file, group):
+                    first = max(start - place, 0)
+                    last = batch.num_rows if stop is None else min(stop - place, batch.num_rows)
+                    if first < last:
+                        yield batch.slice(first, last - first)
+                    place += batch.num_rows
+                    if stop is not None and place >= stop:
+                        return
+            else:
+                place += rows
+
+
+def _group_batches(part: PartFile, file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group])
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(part, error) from error
+
+
+def _damaged(part: PartFile, error: Exception) -> EvidenceError:
+    reason = (str(error).splitlines() or ["it cannot be opened"])[0][:200]
+    return EvidenceError(
+        f"{part.path} is damaged: {reason}.", code="evidence.part_unreadable", hint="Check the folder with kalla verify."
+    )
+
+
+def text_columns(batch: pa.RecordBatch) -> list[list[str | None]]:
+    """The cells of each column as text; a list of row ids as ``1 2 3``."""
+    return [_texts(column) for column in batch.columns]
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    values = column.to_pylist()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return values
+    if is_ids(column.type):
+        return [None if value is None else " ".join(map(str, value)) for value in values]
+    return [format_cell(value) for value in values]
+
+
+def is_ids(kind: pa.DataType) -> bool:
+    """Whether cells are lists of row ids."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+_TYPES = (
+    (pa.types.is_integer, "integer"),
+    (pa.types.is_floating, "double"),
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_date, "date"),
+    (is_ids, "rows"),
+)
+
+
+def type_name(kind: pa.DataType) -> str:
+    """What a column holds, in the words of the contract."""
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "timestamptz" if kind.tz else "timestamp"
+    return next((name for test, name in _TYPES if test(kind)), "text")
+
+
+def _read_manifest(folder: Path) -> bytes:
+    try:
+        with (folder / MANIFEST).open("rb") as file:
+            text = file.read(_MOST_MANIFEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise EvidenceError(
+            f"There is no committed evidence in {folder}: it has no {MANIFEST}.",
+            code="evidence.not_found",
+            hint="Name the folder that kalla run wrote to; a run that failed leaves none.",
+        ) from None
+    except OSError as error:
+        raise EvidenceError(
+            f"{folder / MANIFEST} cannot be read: {error.strerror}.", hint="Check that you may read the folder."
+        ) from error
+    if len(text) > _MOST_MANIFEST:
+        raise EvidenceError(f"{folder / MANIFEST} is too large to be a manifest.")
+    return text
+
+
+def _decoded(text: bytes) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise EvidenceError(
+            "The manifest is damaged: it is not valid JSON.",
+            hint="Take the folder from a backup, or run the recipe again.",
+        ) from None

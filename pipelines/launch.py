@@ -1,0 +1,142 @@
+"""Start a run in its own process, watch it, and tell how it ended. No Beam is imported here.
+
+A crash, a kill or too much memory takes down that process alone; whatever happens there is exactly one outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.options import RunRequest
+from pipelines.progress import FD_VARIABLE, PARENT_VARIABLE
+
+Event = dict[str, Any]
+_WATCH_SECONDS = 0.1
+_LOG_TAIL = 4000
+
+
+@dataclass
+class Watched:
+    """A run's process as its launcher sees it."""
+
+    process: subprocess.Popen[bytes]
+    limit: int
+    peak: int = 0
+    killed_for: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def launch(
+    request: RunRequest,
+    on_event: Callable[[Event], None] = lambda event: None,
+    timeout: float | None = None,
+    on_start: Callable[[int], None] = lambda pid: None,
+) -> dict[str, Any]:
+    """Run to the end; returns the outcome, ``status`` ``completed`` or ``failed``.
+
+    ``on_event`` gets every progress event, in order, on this thread. The run's process, which ``on_start`` is told of, is
+    killed when it exceeds the request's memory, when ``timeout`` seconds have passed, or when this process dies.
+    """
+    with tempfile.TemporaryDirectory(prefix="kalla-") as folder:
+        paths = [Path(folder) / name for name in ("request.json", "outcome.json", "log.txt")]
+        paths[0].write_text(json.dumps(request.as_dict()), encoding="utf-8")
+        paths[0].chmod(0o600)
+        with _started(paths, request.memory) as (watched, events):
+            on_start(watched.process.pid)
+            watcher = threading.Thread(target=_watch, args=(watched, timeout), daemon=True)
+            watcher.start()
+            try:
+                for line in events:
+                    on_event(json.loads(line))
+                watched.process.wait()
+            finally:
+                watched.stop.set()
+                if watched.process.poll() is None:
+                    watched.process.terminate()
+                    watched.process.wait()
+            watcher.join()
+        return _outcome(request, watched, paths[1], paths[2])
+
+
+@contextlib.contextmanager
+def _started(paths: list[Path], limit: int) -> Iterator[tuple[Watched, Any]]:
+    read_end, write_end = os.pipe()
+    environment = {**os.environ, FD_VARIABLE: str(write_end), PARENT_VARIABLE: str(os.getpid())}
+    # -P: a folder called recipe/ where the person stands must not stand in for our package of that name.
+    command = [sys.executable, "-P", "-m", "pipelines.run", str(paths[0]), str(paths[1])]
+    with paths[2].open("wb") as log, open(read_end, "rb") as events:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=[write_end]
+            )
+        finally:
+            os.close(write_end)
+        yield Watched(process, limit), events
+
+
+def _watch(watched: Watched, timeout: float | None) -> None:
+    waited = 0.0
+    while not watched.stop.wait(_WATCH_SECONDS):
+        waited += _WATCH_SECONDS
+        used = anonymous_memory(watched.process.pid)
+        watched.peak = max(watched.peak, used)
+        if used > watched.limit:
+            watched.killed_for = "memory"
+        elif timeout is not None and waited > timeout:
+            watched.killed_for = "time"
+        if watched.killed_for:
+            watched.process.kill()
+            return
+
+
+def anonymous_memory(pid: int) -> int:
+    """Bytes of memory of a process and its children that no file backs; 0 when it is gone."""
+    total = 0
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = Path(f"/proc/{current}/status").read_text(encoding="ascii", errors="replace")
+            children = Path(f"/proc/{current}/task/{current}/children").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for line in status.splitlines():
+            if line.startswith("RssAnon:"):
+                total += int(line.split()[1]) * 1024
+        waiting += [int(child) for child in children.split()]
+    return total
+
+
+def _outcome(request: RunRequest, watched: Watched, path: Path, log: Path) -> dict[str, Any]:
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**found, "peak_memory": watched.peak}
+    code, message, hint = _ending(watched)
+    tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:]
+    error = {"code": code, "message": f"{message} {hint}", "details": []}
+    return {"run_id": request.run_id, "status": "failed", "error": error, "trace": tail, "peak_memory": watched.peak}
+
+
+def _ending(watched: Watched) -> tuple[str, str, str]:
+    """Code, sentence and advice for a process that left no outcome."""
+    if watched.killed_for == "memory":
+        limit = f"{watched.limit / (1 << 30):.1f} GiB"
+        return "run.memory_exceeded", f"The run needed more than its {limit} of memory.", "Raise --memory-limit."
+    if watched.killed_for == "time":
+        return "run.timeout", "The run took longer than it was allowed.", "Raise the time limit or split the data."
+    status = watched.process.returncode
+    if status is not None and status < 0:
+        name = signal.Signals(-status).name
+        return "run.killed", f"The run's process was ended by {name}.", "Nothing was committed; run it again."
+    return "internal.error", "The run's process ended without a result.", "Run again with --debug to see why."

@@ -1,0 +1,70 @@
+"""What a run is asked to do: plain data that travels from the command line or a service to the run's own process."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from recipe import RecipeError
+
+STRATEGIES = ("auto", "local", "broadcast", "shuffle")
+ENGINES = ("auto", "vectorized")
+RUNNERS = ("direct",)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+LEAST_MEMORY = 512 << 20
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """``recipe`` is a path or a whole document. Sizes in bytes; None means the default of the machine.
+
+    ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no limit.
+    """
+
+    recipe: str | dict[str, Any]
+    output: str
+    run_id: str
+    strategy: str = "auto"
+    engine: str = "auto"
+    runner: str = "direct"
+    partitions: int = 4
+    memory_limit: int | None = None
+    overwrite: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
+    roots: list[str] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def memory(self) -> int:
+        return self.memory_limit or default_memory()
+
+
+def default_memory() -> int:
+    """Half of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``1GiB``, ``512M`` or ``1500000``; units are powers of 1024.
+
+    >>> parse_size("1.5 GiB")
+    1610612736
+
+    Raises RecipeError ``run.invalid_option``.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise RecipeError(
+            f"{text!r} is no size.", code="run.invalid_option", hint="Write a number with a unit, such as 2GiB."
+        )
+    size = int(float(found[1]) * (1 << _UNITS[found[2].lower()]))
+    if size < LEAST_MEMORY:
+        raise RecipeError(
+            f"A run needs more memory than {text}.", code="run.invalid_option", hint="Give it 512MiB at least."
+        )
+    return size

@@ -1,0 +1,86 @@
+"""Which strategy and engine a run takes, and why: decided from the plan, the sizes and the runner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from recipe import MatchPlan, PlanClass, RecipeError
+
+# A side up to this size is sent whole to every worker.
+BROADCAST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """``reasons`` are sentences, one for each choice."""
+
+    strategy: str
+    engine: str
+    runner: str
+    partitions: int
+    plan_class: str
+    reasons: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "class": self.plan_class,
+            "strategy": self.strategy,
+            "engine": self.engine,
+            "runner": self.runner,
+            "partitions": self.partitions,
+            "reasons": list(self.reasons),
+        }
+
+
+def choose(
+    plan: MatchPlan, strategy: str, engine: str, runner: str, partitions: int,
+    left_bytes: int | None, right_bytes: int | None,
+) -> RunPlan:  # fmt: skip
+    """The run's plan. Raises RecipeError ``run.strategy_impossible`` for a strategy the statement does not allow."""
+    reasons = []
+    chosen = _strategy(plan, strategy, runner, left_bytes, right_bytes, reasons)
+    if engine == "auto":
+        reasons.append("Engine vectorized: it starts at once and joins whole batches of columns.")
+    else:
+        reasons.append(f"Engine {engine}: asked for.")
+    return RunPlan(chosen, "vectorized", runner, partitions, str(plan.kind), tuple(reasons))
+
+
+def _strategy(
+    plan: MatchPlan, asked: str, runner: str, left_bytes: int | None, right_bytes: int | None, reasons: list[str]
+) -> str:
+    if asked != "auto":
+        _check_possible(plan, asked)
+        reasons.append(f"Strategy {asked}: asked for.")
+        return asked
+    if plan.kind is PlanClass.GENERAL:
+        reasons.append("Strategy local: the statement groups, unites or ranks rows, so it runs whole in one place.")
+        return "local"
+    if runner == "direct":
+        reasons.append("Strategy local: one machine, so nothing is gained by moving rows between workers.")
+        return "local"
+    sizes = [size for size in (left_bytes, right_bytes) if size is not None]
+    if sizes and min(sizes) <= BROADCAST_BYTES:
+        reasons.append("Strategy broadcast: one side is small enough to send to every worker.")
+        return "broadcast"
+    if plan.kind is PlanClass.EQUI:
+        reasons.append("Strategy shuffle: both sides are large, and equal keys can be brought together.")
+        return "shuffle"
+    reasons.append("Strategy broadcast: the statement has no equality to shuffle by.")
+    return "broadcast"
+
+
+def _check_possible(plan: MatchPlan, strategy: str) -> None:
+    if strategy == "shuffle" and plan.kind is not PlanClass.EQUI:
+        raise RecipeError(
+            "The shuffle strategy needs an equality between the two sides in match_sql.",
+            code="run.strategy_impossible",
+            hint="Use --strategy local.",
+        )
+    if strategy == "broadcast" and plan.kind is PlanClass.GENERAL:
+        raise RecipeError(
+            "The broadcast strategy cannot run a statement that groups, unites or ranks rows.",
+            code="run.strategy_impossible",
+            hint="Use --strategy local.",
+        )

@@ -1,0 +1,133 @@
+"""From a request to a compiled plan: recipe, connectors, schemas, match_sql, strategy. Nothing is read but schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectors import Connector, connector_for
+from recipe import (
+    LEFT,
+    RIGHT,
+    CsvFormat,
+    MatchPlan,
+    Problem,
+    Recipe,
+    RecipeError,
+    Schema,
+    SideInput,
+    Source,
+    check_filters,
+    compile_match_sql,
+    load_recipe,
+    nearest_names,
+    parse_recipe,
+    resolve_paths,
+    with_source,
+)
+from udfs import signatures
+
+from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
+from pipelines.planner import RunPlan, choose
+
+SIDES = {LEFT: "left", RIGHT: "right"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start."""
+
+    recipe: Recipe
+    sources: Mapping[str, Source]
+    connectors: Mapping[str, Connector]
+    schemas: Mapping[str, Schema]
+    plan: MatchPlan
+    run_plan: RunPlan
+    warnings: tuple[Problem, ...]
+
+
+def prepare(request: RunRequest) -> Prepared:
+    """Check everything that can be checked before a row is read; raises RecipeError or ConnectorError."""
+    _check_options(request)
+    recipe, warnings = read_recipe(request)
+    sources: dict[str, Source] = {LEFT: recipe.sources.left, RIGHT: recipe.sources.right}
+    for side, source in sources.items():
+        _check_address(side, source)
+    connectors = {side: connector_for(source, roots=request.roots) for side, source in sources.items()}
+    schemas = {side: connector.schema() for side, connector in connectors.items()}
+    problems = [p for side in SIDES for p in _check_columns(side, sources[side], schemas[side])]
+    if problems:
+        raise RecipeError.from_problems(problems)
+    plan = compile_match_sql(
+        recipe.match_sql,
+        side_input(sources[LEFT], schemas[LEFT]),
+        side_input(sources[RIGHT], schemas[RIGHT]),
+        signatures(),
+    )
+    run_plan = choose(
+        plan, request.strategy, request.engine, request.runner, request.partitions,
+        connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(),
+    )  # fmt: skip
+    return Prepared(recipe, sources, connectors, schemas, plan, run_plan, (*warnings, *plan.warnings))
+
+
+def read_recipe(request: RunRequest) -> tuple[Recipe, tuple[Problem, ...]]:
+    """The recipe with this run's addresses, local paths absolute."""
+    if isinstance(request.recipe, str):
+        path = Path(request.recipe)
+        recipe, warnings = load_recipe(path)
+        recipe = resolve_paths(recipe, path.resolve().parent)
+    else:
+        checked = parse_recipe(request.recipe)
+        if checked.recipe is None:
+            raise RecipeError.from_problems(checked.problems)
+        recipe, warnings = checked.recipe, tuple(checked.warnings)
+    for side, uri in request.sources.items():
+        recipe = resolve_paths(with_source(recipe, side, uri), Path.cwd())
+    return recipe, tuple(warnings)
+
+
+def side_input(source: Source, schema: Schema | None) -> SideInput:
+    """What the compiler is told of one side."""
+    form = source.format or CsvFormat()
+    return SideInput(schema, source.primary_key, form.decimal, form.thousands, str(form.date_order))
+
+
+def _check_options(request: RunRequest) -> None:
+    allowed = (("strategy", request.strategy, STRATEGIES), ("engine", request.engine, ENGINES), ("runner", request.runner, RUNNERS))
+    for name, value, known in allowed:
+        if value not in known:
+            raise RecipeError(f"There is no {name} {value!r}.", code="run.invalid_option", hint=f"Use {', '.join(known)}.")
+    if not 1 <= request.partitions <= 1024:
+        raise RecipeError("--partitions must lie between 1 and 1024.", code="run.invalid_option")
+    unknown = set(request.sources) - set(SIDES.values())
+    if unknown:
+        raise RecipeError(f"There is no side {sorted(unknown)[0]!r}.", code="run.unknown_alias", hint="Use left or right.")
+
+
+def _check_address(side: str, source: Source) -> None:
+    if source.uri is None:
+        name = SIDES[side]
+        code = "run.file_required" if source.type == "file" else "run.source_missing"
+        raise RecipeError(
+            f"The {name} source {source.alias!r} has no address.", code=code, hint=f"Give one with --set {name}=URI."
+        )
+
+
+def _check_columns(side: str, source: Source, schema: Schema) -> list[Problem]:
+    """Columns that key, declared schema or filters need and the source lacks."""
+    names = [c.name for c in schema]
+    path = f"sources.{SIDES[side]}"
+    problems = []
+    needed = [("primary_key", name) for name in source.primary_key]
+    if source.type == "file" and source.schema_columns:
+        needed += [("schema", name) for name in source.schema_columns]
+    for member, name in dict.fromkeys(needed):
+        if name not in names:
+            close = nearest_names(name, names)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(map(repr, names[:20]))}"
+            message = f"the source {source.alias!r} has no column {name!r}{hint}"
+            problems.append(Problem(f"{path}.{member}", message, "source.column_missing"))
+    return problems + check_filters(source.filters, schema, f"{path}.filters")

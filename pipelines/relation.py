@@ -1,0 +1,184 @@
+"""One side of a run as the engine sees it: Parquet files in row order.
+
+Columns are called ``c0, c1, ...`` in every statement, so that no column name of a source, however it is spelt, can
+mean anything to the engine; ``rid`` is the row id, 1-based over the whole side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlglot import exp
+
+ROW = "rid"
+_NUMBER, _FILE = "file_row", "file_no"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file that holds ``rows`` rows of a side."""
+
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Relation:
+    """``files`` in row order; ``columns`` are the source's names, in file order; row ids begin after ``before`` rows."""
+
+    side: str
+    files: tuple[DataFile, ...]
+    columns: tuple[str, ...]
+    before: int = 0
+
+    @cached_property
+    def rows(self) -> int:
+        return sum(f.rows for f in self.files)
+
+    def each_file(self) -> Iterator[Relation]:
+        """Every file as a relation of its own, with its rows' ids unchanged."""
+        before = self.before
+        for file in self.files:
+            yield Relation(self.side, (file,), self.columns, before)
+            before += file.rows
+
+    def scan(self) -> exp.Select:
+        """``SELECT rid, c0, c1 ... `` over all rows; the engine reads only the columns that are used."""
+        names = [f"c{i}" for i in range(len(self.columns))]
+        source = exp.Anonymous(
+            this="read_parquet",
+            expressions=[
+                exp.Array(expressions=[exp.Literal.string(f.path) for f in self.files]),
+                exp.EQ(this=exp.column("file_row_number"), expression=exp.true()),
+            ],
+        )
+        table = exp.Table(
+            this=source,
+            alias=exp.TableAlias(this=exp.to_identifier("t"), columns=[exp.to_identifier(n) for n in [*names, _NUMBER]]),
+        )
+        return exp.select(exp.alias_(self._row_id(), ROW), *names).from_(table)
+
+    def _row_id(self) -> exp.Expression:
+        number = exp.column(_NUMBER)
+        if len(self.files) == 1:
+            return exp.Add(this=number, expression=exp.Literal.number(self.before + 1))
+        starts, at = [], self.before + 1
+        for file in self.files:
+            starts.append(exp.Literal.number(at))
+            at += file.rows
+        start = exp.Anonymous(
+            this="list_extract",
+            expressions=[
+                exp.Array(expressions=starts),
+                exp.Add(this=exp.cast(exp.column("file_index"), "bigint"), expression=exp.Literal.number(1)),
+            ],
+        )
+        return exp.Add(this=number, expression=start)
+
+    def localise(self, tree: exp.Expression) -> exp.Expression:
+        """Rename this side's source columns in a plan's tree to the engine's names."""
+        return localise(tree, self.side, self.columns)
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """A side's rows in a table of the engine, with ``rid`` and those of ``c0, c1, ...`` that matching needs."""
+
+    side: str
+    table: str
+    columns: tuple[str, ...]
+    rows: int
+
+    def scan(self) -> exp.Select:
+        """``SELECT *``."""
+        return exp.select("*").from_(self.table)
+
+    def localise(self, tree: exp.Expression) -> exp.Expression:
+        return localise(tree, self.side, self.columns)
+
+
+def localise(tree: exp.Expression, side: str, columns: Sequence[str]) -> exp.Expression:
+    """The tree with each column of ``side`` called by its place among ``columns``."""
+
+    def rename(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Column) and node.table == side:
+            return exp.column(f"c{columns.index(node.name)}", table=side)
+        return node
+
+    return tree.transform(rename)
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    path: str
+    index: int
+    start: int
+    rows: int
+
+
+class RowReader:
+    """Decoded rows of a relation by row range, for one thread. Files stay open until ``close``."""
+
+    def __init__(self, relation: Relation) -> None:
+        self._files: dict[str, pq.ParquetFile] = {}
+        self._groups = list(row_groups(relation))
+
+    def read(self, start: int, stop: int) -> pa.Table:
+        """Rows ``start`` <= position < ``stop`` (0-based) as one chunk a column."""
+        tables = []
+        for group in self._groups:
+            if group.start >= stop or group.start + group.rows <= start:
+                continue
+            table = self._file(group.path).read_row_group(group.index, use_threads=False)
+            first = max(0, start - group.start)
+            tables.append(table.slice(first, min(group.rows, stop - group.start) - first))
+        if not tables:
+            schema = self._file(self._groups[0].path).schema_arrow if self._groups else None
+            assert schema is not None, "a relation has at least one row group or is never read"
+            return schema.empty_table()
+        return pa.concat_tables(tables).combine_chunks()
+
+    def _file(self, path: str) -> pq.ParquetFile:
+        if path not in self._files:
+            self._files[path] = pq.ParquetFile(path, pre_buffer=False)
+        return self._files[path]
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+def row_groups(relation: Relation) -> Iterator[_RowGroup]:
+    """All row groups in row order with their place in the side."""
+    start = 0
+    for data in relation.files:
+        with pq.ParquetFile(data.path) as file:
+            counts = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        for index, rows in enumerate(counts):
+            if rows:
+                yield _RowGroup(data.path, index, start, rows)
+            start += rows
+
+
+def chunk_bounds(ends: Sequence[int], weights: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Cut consecutive pieces into chunks of at most ``most`` weight (a heavier single piece stands alone).
+
+    ``ends[i]`` is where piece i ends. Returns (start, stop) row ranges that cover everything in order.
+
+    >>> chunk_bounds([10, 20, 30], [10, 10, 10], 20)
+    [(0, 20), (20, 30)]
+    """
+    bounds, start, load, last = [], 0, 0, 0
+    for end, weight in zip(ends, weights, strict=True):
+        if load and load + weight > most:
+            bounds.append((start, last))
+            start, load = last, 0
+        load += weight
+        last = end
+    if last > start:
+        bounds.append((start, last))
+    return bounds

@@ -1,0 +1,200 @@
+"""One run, in its own process: ``python -m pipelines.run REQUEST OUTCOME``.
+
+Reads a request (``options.RunRequest`` as JSON), leaves an outcome file, and sends progress to the pipe its launcher named.
+The outcome is the only thing that tells how a run ended: an exception's class does not survive Beam, a file does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from connectors import Snapshot
+from recipe import LEFT, RIGHT, KallaError
+
+from pipelines import progress
+from pipelines.errors import recorded_failure, translate
+from pipelines.manifest import (
+    SourceFacts,
+    check_counts,
+    counts,
+    describe_columns,
+    empty_parts,
+    manifest,
+    write_manifest,
+)
+from pipelines.options import RunRequest
+from pipelines.prepare import Prepared, prepare
+from pipelines.relation import DataFile, Relation
+from pipelines.stage import StageTask
+from pipelines.steps import RunState, Summary, read_summary
+from pipelines.workdir import WorkDir, check_output
+
+_CORES = os.cpu_count() or 1
+_PR_SET_PDEATHSIG = 1
+
+
+def execute(request: RunRequest) -> dict[str, Any]:
+    """Run from recipe to committed evidence; returns the outcome. Raises KallaError; then nothing is committed."""
+    started = time.time()
+    output = Path(request.output).absolute()
+    prepared = prepare(request)
+    check_output(output, request.overwrite)
+    progress.emit("planned", **prepared.run_plan.as_dict())
+    with WorkDir(output, request.run_id) as work:
+        with contextlib.ExitStack() as stack:
+            snapshots = {s: stack.enter_context(c.open_snapshot()) for s, c in prepared.connectors.items()}
+            state, tasks = plan_steps(request, prepared, snapshots, work)
+            _run_pipeline(state, tasks)
+            summary = read_summary(work.scratch)
+        # The snapshots are closed: every source still was what the run had read.
+        check_counts(summary)
+        summary.parts += empty_parts(work.evidence, summary)
+        document = _manifest(request, prepared, snapshots, state, summary, started)
+        write_manifest(work.evidence, document)
+        work.commit(request.overwrite)
+    return outcome(request, document, output, time.time() - started)
+
+
+def plan_steps(
+    request: RunRequest, prepared: Prepared, snapshots: dict[str, Snapshot], work: WorkDir
+) -> tuple[RunState, list[StageTask]]:
+    """The state every step gets, and the splits to read; sides the engine can read in place have none."""
+    relations: dict[str, Relation] = {}
+    tasks: list[StageTask] = []
+    schemas: dict[str, pa.Schema] = {}
+    for side, connector in prepared.connectors.items():
+        source = prepared.sources[side]
+        names = tuple(c.name for c in prepared.schemas[side])
+        schemas[side] = connector.arrow_schema()
+        path = connector.in_place_path()
+        if path and not source.filters and prepared.run_plan.strategy == "local":
+            relations[side] = Relation(side, (DataFile(path, connector.count()),), names)
+            continue
+        for split in connector.plan_splits(snapshots[side], request.partitions):
+            tasks.append(
+                StageTask(side, source.alias, connector, snapshots[side], split, source.filters, str(work.scratch))
+            )
+    state = RunState(
+        plan=prepared.plan,
+        columns={side: tuple(c.name for c in prepared.schemas[side]) for side in prepared.sources},
+        keys={side: source.primary_key for side, source in prepared.sources.items()},
+        schemas=schemas,
+        aliases={side: source.alias for side, source in prepared.sources.items()},
+        scratch=str(work.scratch),
+        evidence=str(work.evidence),
+        memory=request.memory,
+        strategy=prepared.run_plan.strategy,
+        buckets=max(request.partitions, 1),
+        relations=relations,
+    )
+    return state, tasks
+
+
+def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
+    # Beam takes a second to import: everything that can go wrong before it is needed has been checked by now.
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    from pipelines.build import build
+
+    # FnApiRunner by name: the switch called DirectRunner may choose Prism, a binary that Beam would download.
+    options = PipelineOptions(
+        [f"--direct_num_workers={_CORES}", "--direct_running_mode=multi_threading", "--no_pipeline_type_check"]
+    )
+    try:
+        pipeline = Pipeline(runner=FnApiRunner(), options=options)
+        build(pipeline, state, tasks)
+        pipeline.run().wait_until_finish()
+    except Exception as error:
+        raise recorded_failure(state.scratch, error) from error
+
+
+def _manifest(
+    request: RunRequest, prepared: Prepared, snapshots: dict[str, Snapshot], state: RunState, summary: Summary, started: float
+) -> dict[str, Any]:
+    facts = {
+        side: SourceFacts(
+            source.alias, source.type, prepared.connectors[side].masked_uri, source.primary_key, snapshots[side],
+            describe_columns(state.schemas[side]),
+        )
+        for side, source in prepared.sources.items()
+    }  # fmt: skip
+    ended = time.time()
+    times = {"started_at": _iso(started), "completed_at": _iso(ended), "seconds": round(ended - started, 3)}
+    return manifest(
+        request.run_id, prepared.recipe, facts, prepared.plan, prepared.run_plan, summary, summary.parts,
+        prepared.warnings, times,
+    )  # fmt: skip
+
+
+def outcome(request: RunRequest, document: dict[str, Any], output: Path, seconds: float) -> dict[str, Any]:
+    """What a launcher learns of a completed run."""
+    return {
+        "run_id": request.run_id,
+        "status": "completed",
+        **document["counts"],
+        "reasons": document["reasons"],
+        "control_totals": document["control_totals"],
+        "warnings": document["warnings"],
+        "evidence": str(output),
+        "strategy": document["plan"]["strategy"],
+        "engine": document["plan"]["engine"],
+        "runner": document["plan"]["runner"],
+        "seconds": round(seconds, 3),
+    }
+
+
+def failure(request_id: str, error: KallaError, trace: str) -> dict[str, Any]:
+    return {"run_id": request_id, "status": "failed", "error": error.as_dict(), "trace": trace}
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _write_outcome(path: Path, document: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(document), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its launcher dies: nobody would learn how the run ended."""
+    parent = os.environ.get(progress.PARENT_VARIABLE)
+    if not parent:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it died before the line above
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0 for a completed run, 1 for a failed one; the outcome file says more."""
+    end_with_parent()
+    request_path, outcome_path = map(Path, arguments)
+    request = RunRequest(**json.loads(request_path.read_text(encoding="utf-8")))
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        document = execute(request)
+    except Exception as error:
+        document = failure(request.run_id, translate(error), traceback.format_exc())
+    _write_outcome(outcome_path, document)
+    return 0 if document["status"] == "completed" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

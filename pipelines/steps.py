@@ -1,0 +1,230 @@
+"""What each step of a run does, as functions from element to elements. No Beam here: ``build`` wires them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from recipe import LEFT, RIGHT, MatchPlan, PlanClass
+
+from pipelines import engine, progress
+from pipelines.assemble import Chunk, Written, assembler
+from pipelines.buckets import bucket_rows, from_bytes, split_batches
+from pipelines.general import found_schema, match_whole, write_matched
+from pipelines.layout import Layout, make_layout
+from pipelines.matching import Rows, Sides
+from pipelines.parts import Part
+from pipelines.relation import Relation
+from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
+from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
+from pipelines.stage import Staged, staged_relation
+from pipelines.totals import Totals, read_totals, totals_tree
+
+_SUMMARY = "summary.pickle"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What every step may need: the plan, where things lie and how much memory there is. Plain data."""
+
+    plan: MatchPlan
+    columns: Mapping[str, tuple[str, ...]]
+    keys: Mapping[str, tuple[str, ...]]
+    schemas: Mapping[str, pa.Schema]
+    aliases: Mapping[str, str]
+    scratch: str
+    evidence: str
+    memory: int
+    strategy: str
+    buckets: int
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.scratch)
+
+    def sides(self, left: Rows | None = None, right: Rows | None = None) -> Sides:
+        """Both sides as given, else whole."""
+        whole = self.relations
+        return Sides(left or whole[LEFT], right or whole[RIGHT], self.keys[LEFT], self.keys[RIGHT])
+
+    def files(self) -> list[str]:
+        return [f.path for relation in self.relations.values() for f in relation.files]
+
+
+@dataclass(frozen=True)
+class Made:
+    """The merge's result: what is to be written, cut into chunks."""
+
+    layout: Layout
+    right: tuple[Chunk, ...]
+    left: tuple[Chunk, ...]
+    source_totals: Mapping[str, Totals]
+    matched: tuple[Part, ...] = ()
+    pairs: int = 0
+
+
+@dataclass
+class SideSummary:
+    """Counts and totals of one side, from the rows as they were written."""
+
+    rows: int = 0
+    unmatched: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    source: Totals = field(default_factory=Totals)
+    matched_totals: Totals = field(default_factory=Totals)
+    unmatched_totals: Totals = field(default_factory=Totals)
+
+
+@dataclass
+class Summary:
+    """All that the manifest tells of a run's rows."""
+
+    layout: Layout
+    pairs: int
+    parts: list[Part]
+    left: SideSummary
+    right: SideSummary
+
+
+def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
+    """The state once all splits are read; sides that are read in place were in it before."""
+    found = list(staged)
+    relations = dict(state.relations)
+    for side in (LEFT, RIGHT):
+        if side not in relations:
+            relations[side] = staged_relation(side, state.columns[side], found)
+        progress.emit("side", source=state.aliases[side], side=side, rows=relations[side].rows)
+    return dataclasses.replace(state, relations=relations)
+
+
+def match_local(state: RunState) -> int:
+    """Judge all candidates in one place."""
+    progress.emit("progress", stage="matching", source=None, progress=0.0)
+    sides = state.sides()
+    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
+        if state.plan.kind is PlanClass.GENERAL:
+            match_whole(connection, state.plan, state.relations[LEFT], state.relations[RIGHT], state.folder)
+        else:
+            match_shard(connection, state.plan, sides, state.folder, 0)
+    return 0
+
+
+def large_parts(state: RunState) -> Iterator[tuple[int, Relation]]:
+    """The larger side, file by file; the other is sent whole to each."""
+    larger = max(state.relations.values(), key=lambda r: (r.rows, r.side))
+    yield from enumerate(larger.each_file())
+
+
+def match_part(numbered: tuple[int, Relation], state: RunState) -> int:
+    """Judge the candidates of one part of the larger side."""
+    number, part = numbered
+    sides = state.sides(left=part) if part.side == LEFT else state.sides(right=part)
+    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
+        match_shard(connection, state.plan, sides, state.folder, number)
+    return number
+
+
+def keyed_rows(relation: Relation, state: RunState) -> Iterator[tuple[int, bytes]]:
+    """One file's rows as (bucket, Arrow stream)."""
+    with engine.connect(state.folder, engine.engine_memory(state.memory), [f.path for f in relation.files]) as connection:
+        yield from split_batches(connection, state.plan, state.sides(), relation, state.buckets)
+
+
+def match_bucket(bucket: int, left: Iterable[bytes], right: Iterable[bytes], state: RunState) -> Iterator[int]:
+    """Judge the candidates of one bucket; one that holds rows of one side only has none."""
+    tables = {LEFT: from_bytes(left), RIGHT: from_bytes(right)}
+    if tables[LEFT] is None or tables[RIGHT] is None:
+        return
+    with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
+        rows = {s: bucket_rows(connection, s, state.columns[s], t) for s, t in tables.items() if t is not None}
+        match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
+    yield bucket
+
+
+def merge(state: RunState) -> Made:
+    """Put the shards together and cut what is to be written into chunks."""
+    sides = state.sides()
+    general = state.plan.kind is PlanClass.GENERAL
+    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
+        pairs = 0 if general else merge_shards(connection, state.folder)
+        totals = {side: _source_totals(connection, state, side) for side in (LEFT, RIGHT)}
+    left, right = state.relations[LEFT], state.relations[RIGHT]
+    most = slice_rows(left, right)
+    pair_file = PairFile(state.folder / PAIRS_BY_LEFT, "lr")
+    slices = paired_chunks(left, pair_file, most)
+    pair_file.close()
+    chunks = row_chunks(right, most)
+    folders = (state.folder, Path(state.evidence))
+    stops = [stop for _, stop in slices]
+    schemas = (state.schemas[LEFT], state.schemas[RIGHT])
+    layout = make_layout(state.plan, sides, schemas, folders, most, stops, len(chunks))
+    parts: list[Part] = []
+    if general:
+        parts = write_matched(state.folder, Path(state.evidence), state.plan, most)
+        layout = dataclasses.replace(layout, matched_schema=found_schema(state.folder, state.plan))
+        pairs = sum(p.rows for p in parts)
+    progress.emit("pairs", matched_count=pairs, chunks=len(slices) + len(chunks))
+    return Made(layout, _numbered(chunks), _numbered(slices), totals, tuple(parts), pairs)
+
+
+def route(chunk: Chunk, made: Made) -> Written:
+    """Write a right chunk's unmatched rows and file the others."""
+    written = assembler(made.layout).route_right(chunk)
+    progress.emit("chunk", rows=written.rows)
+    return written
+
+
+def assemble(chunk: Chunk, made: Made) -> Written:
+    """Write a left slice's unmatched rows and its pairs."""
+    written = assembler(made.layout).assemble_left(chunk)
+    progress.emit("chunk", rows=written.rows)
+    return written
+
+
+def summarise(made: Made, left: Iterable[Written], right: Iterable[Written]) -> Summary:
+    """Add up what was written, and leave it for the driver to commit."""
+    summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
+    for side, chunks in ((summary.left, left), (summary.right, right)):
+        for written in chunks:
+            side.rows += written.rows
+            side.unmatched += written.unmatched_rows
+            side.reasons.update(written.reasons)
+            side.matched_totals.add(written.matched)
+            side.unmatched_totals.add(written.unmatched)
+            summary.parts.extend(written.parts)
+    summary.left.source, summary.right.source = made.source_totals[LEFT], made.source_totals[RIGHT]
+    summary.parts.sort(key=lambda part: part.path)
+    path = Path(made.layout.scratch) / _SUMMARY
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(pickle.dumps(summary))
+    partial.replace(path)
+    return summary
+
+
+def read_summary(scratch: Path) -> Summary:
+    """What ``summarise`` left. The file is the run's own, in its private folder."""
+    found = pickle.loads((scratch / _SUMMARY).read_bytes())  # noqa: S301
+    assert isinstance(found, Summary)
+    return found
+
+
+def _source_totals(connection: engine.Connection, state: RunState, side: str) -> Totals:
+    """Control totals over all records of one side, straight from its files."""
+    numbers = state.plan.left_numbers if side == LEFT else state.plan.right_numbers
+    if not numbers:
+        return Totals()
+    sides = state.sides()
+    trees = [(name, sides.tree(tree)) for name, tree in numbers]
+    sql = totals_tree(trees, sides.from_(side)).sql("duckdb")
+    return read_totals(connection, sql, [name for name, _ in numbers])
+
+
+def _numbered(ranges: Iterable[tuple[int, int]]) -> tuple[Chunk, ...]:
+    return tuple(Chunk(number, start, stop) for number, (start, stop) in enumerate(ranges))

@@ -1,0 +1,156 @@
+"""The private folder of one run, beside its output, and the one rename that commits.
+
+Everything a run writes lies in ``.<name>.kalla-<run id>`` next to the output folder, so that on one file system the
+commit is a rename. The folder is locked while its run lives; a folder whose lock is free was left by a crash and is
+removed by the next run for the same output.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import time
+from pathlib import Path
+
+from pipelines.errors import OutputRefused, PipelineError
+
+MANIFEST = "manifest.json"
+SETS = ("matched", "unmatched_left", "unmatched_right")
+_KNOWN = {MANIFEST, *SETS}
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuse an output folder that cannot become this run's evidence, before any work is done."""
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise OutputRefused(f"{output} is a file.", code="run.output_not_folder", hint="Name a folder.")
+    entries = {entry.name for entry in output.iterdir()}
+    if not entries:
+        return
+    if MANIFEST not in entries or entries - _KNOWN:
+        raise OutputRefused(
+            f"{output} holds other files.",
+            code="run.output_not_empty",
+            hint="Name an empty or new folder: evidence never shares one.",
+        )
+    if not overwrite:
+        raise OutputRefused(
+            f"{output} already holds evidence.", hint="Choose another folder, or replace it with --overwrite."
+        )
+
+
+class WorkDir:
+    """Context manager: creates and locks the folder; removes it at the end, whatever happened."""
+
+    def __init__(self, output: Path, run_id: str) -> None:
+        self.output = output
+        self.path = output.parent / f".{output.name}.kalla-{run_id}"
+        self._lock_fd = -1
+
+    def __enter__(self) -> WorkDir:
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self.output)
+        self.path.mkdir(mode=0o700)
+        self._lock_fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.evidence.mkdir()
+        for name in SETS:
+            (self.evidence / name).mkdir()
+        self.scratch.mkdir()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock_fd)
+
+    @property
+    def evidence(self) -> Path:
+        """What becomes the output folder."""
+        return self.path / "evidence"
+
+    @property
+    def scratch(self) -> Path:
+        """Staged sources, pairs and spilled data; gone with the run."""
+        return self.path / "scratch"
+
+    def commit(self, overwrite: bool) -> None:
+        """Make the evidence visible in one step. The manifest must have been written."""
+        _sync_tree(self.evidence)
+        check_output(self.output, overwrite)
+        if self.output.exists() and any(self.output.iterdir()):
+            _exchange(self.evidence, self.output)
+        else:
+            try:
+                os.rename(self.evidence, self.output)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise OutputRefused(
+                        f"Another run has just written {self.output}.", hint="Choose another folder."
+                    ) from error
+                raise
+        _sync(self.output.parent)
+
+
+def remove_abandoned(output: Path) -> None:
+    """Delete what crashed runs for the same output left behind; folders of living runs are locked and stay."""
+    for folder in output.parent.glob(f".{glob_escape(output.name)}.kalla-*"):
+        lock = folder / "lock"
+        if not lock.exists():
+            if not _just_made(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            continue
+        fd = os.open(lock, os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(fd)
+
+
+def glob_escape(name: str) -> str:
+    """``name`` with glob's own characters made literal."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _just_made(folder: Path) -> bool:
+    """A folder without a lock may belong to a run that is between mkdir and lock: give it a minute."""
+    try:
+        return time.time() - folder.stat().st_mtime < 60
+    except FileNotFoundError:
+        return True
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swap two folders atomically (renameat2 with RENAME_EXCHANGE, Linux); the old one goes with the work folder."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE) != 0:
+        code = ctypes.get_errno()
+        raise PipelineError(
+            f"The evidence in {old} could not be replaced: {os.strerror(code)}.",
+            code="run.replace_failed",
+            hint="Write to a new folder instead.",
+        )
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_tree(folder: Path) -> None:
+    """Flush the folders and the manifest; parts were flushed as they were closed."""
+    _sync(folder / MANIFEST)
+    for name in SETS:
+        _sync(folder / name)
+    _sync(folder)

@@ -1,0 +1,75 @@
+"""What source URIs name, decoded: plain names, ready for drivers. Passwords never appear in a repr."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Params = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PostgresAddress:
+    """A table of a Postgres server. Names are exact, as the catalog holds them; ``table_schema`` None means
+    the search path decides. ``host`` is a name, an address, a socket folder, or "" for the driver's
+    default."""
+
+    user: str | None
+    password: str | None = field(repr=False)
+    host: str
+    port: int | None
+    database: str
+    table_schema: str | None
+    table: str
+    params: Params = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class FileAddress:
+    """A file: ``scheme`` is ``file`` (``bucket`` is "" and ``path`` a local path), ``s3`` or ``gs`` (``path``
+    is the object key)."""
+
+    scheme: str
+    bucket: str
+    path: str
+
+    @property
+    def is_local(self) -> bool:
+        return self.scheme == "file"
+
+    @property
+    def is_relative(self) -> bool:
+        return self.is_local and not self.path.startswith("/")
+
+    @property
+    def is_csv(self) -> bool:
+        return self.path.lower().endswith((".csv", ".csv.gz"))
+
+    @property
+    def is_gzip(self) -> bool:
+        return self.path.lower().endswith(".gz")
+
+
+@dataclass(frozen=True)
+class ElasticsearchAddress:
+    """One index of an Elasticsearch cluster."""
+
+    user: str | None
+    password: str | None = field(repr=False)
+    host: str
+    port: int
+    index: str
+    tls: bool = False
+    params: Params = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class BigQueryAddress:
+    """One table or view of BigQuery; credentials come from the environment."""
+
+    project: str
+    dataset: str
+    table: str
+    params: Params = field(default=(), repr=False)
+
+
+Address = PostgresAddress | FileAddress | ElasticsearchAddress | BigQueryAddress

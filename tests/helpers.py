@@ -1,0 +1,193 @@
+"""How tests make sources, run recipes and read what a run left. Nothing in here judges a result."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import run as run_module
+from pipelines import steps
+from pipelines.manifest import check_counts, empty_parts, write_manifest
+from pipelines.options import RunRequest
+from pipelines.prepare import prepare
+from pipelines.run import execute, outcome, plan_steps
+from pipelines.stage import stage_split
+from pipelines.workdir import WorkDir, check_output
+
+SETS = ("matched", "unmatched_left", "unmatched_right")
+Row = dict[str, Any]
+Table = Mapping[str, Sequence[Any]]
+
+
+def quote(name: str) -> str:
+    """A column name as match_sql writes it when it must be taken exactly."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def write_parquet(path: Path, columns: Table, types: Mapping[str, pa.DataType], group: int = 1 << 16) -> Path:
+    """``columns`` by name, in order, as one Parquet file."""
+    schema = pa.schema([pa.field(name, types[name]) for name in columns])
+    table = pa.table({n: pa.array(list(v), types[n]) for n, v in columns.items()}, schema=schema)
+    pq.write_table(table, path, row_group_size=max(1, group))
+    return path
+
+
+def write_csv(path: Path, columns: Table, delimiter: str = ",") -> Path:
+    """``columns`` of texts by name as a CSV; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL)
+    writer.writerow(columns)
+    rows = zip(*columns.values(), strict=True)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    path.write_bytes(text.getvalue().encode())
+    return path
+
+
+def source(path: Path | str, key: Sequence[str], kind: str | None = None, **more: Any) -> dict[str, Any]:
+    """One side of a recipe over a local file (``kind`` from its suffix) or an address."""
+    address = str(path)
+    if kind is None:
+        kind = "csv" if address.lower().endswith(".csv") else "parquet"
+    return {"alias": "a", "type": kind, "uri": address.replace("%", "%25"), "primary_key": list(key), **more}
+
+
+def document(sql: str, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """A recipe."""
+    return {"recipe_id": "trial", "name": "Trial", "match_sql": sql, "sources": {"left": left, "right": right}}
+
+
+def request(recipe: dict[str, Any], output: Path, **options: Any) -> RunRequest:
+    return RunRequest(recipe=recipe, output=str(output), run_id=str(uuid.uuid4()), **options)
+
+
+def beam(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
+    """A whole run in this process, through Beam; the outcome."""
+    return execute(request(recipe, output, **options))
+
+
+def drive(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
+    """The same steps as ``pipelines.build`` wires, called one after the other without Beam: quick, for many cases.
+
+    What ``pipelines.run.execute`` does around the pipeline is done here as well.
+    """
+    asked = request(recipe, output, **options)
+    started = time.time()
+    prepared = prepare(asked)
+    check_output(output, asked.overwrite)
+    with WorkDir(output, asked.run_id) as work:
+        with contextlib.ExitStack() as stack:
+            snapshots = {s: stack.enter_context(c.open_snapshot()) for s, c in prepared.connectors.items()}
+            state, tasks = plan_steps(asked, prepared, snapshots, work)
+            _steps(state, tasks)
+            summary = steps.read_summary(work.scratch)
+        check_counts(summary)
+        summary.parts += empty_parts(work.evidence, summary)
+        made = run_module._manifest(asked, prepared, snapshots, state, summary, started)
+        write_manifest(work.evidence, made)
+        work.commit(asked.overwrite)
+    return outcome(asked, made, output, time.time() - started)
+
+
+def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
+    # backwards, as workers may end in any order
+    state = steps.with_relations(state, [stage_split(task) for task in reversed(tasks)])
+    if state.strategy == "local":
+        steps.match_local(state)
+    elif state.strategy == "broadcast":
+        for part in steps.large_parts(state):
+            steps.match_part(part, state)
+    else:
+        _shuffle(state)
+    made = steps.merge(state)
+    routed = [steps.route(chunk, made) for chunk in made.right]
+    assembled = [steps.assemble(chunk, made) for chunk in made.left]
+    steps.summarise(made, assembled, routed)
+
+
+def _shuffle(state: steps.RunState) -> None:
+    buckets: dict[int, tuple[list[bytes], list[bytes]]] = {}
+    for place, side in enumerate(("l", "r")):
+        for relation in state.relations[side].each_file():
+            for bucket, batch in steps.keyed_rows(relation, state):
+                buckets.setdefault(bucket, ([], []))[place].append(batch)
+    for bucket, (left, right) in sorted(buckets.items()):
+        list(steps.match_bucket(bucket, left, right, state))
+
+
+def read_set(folder: Path, name: str) -> list[Row]:
+    """The rows of one evidence set in part order, each as {column: value}."""
+    rows: list[Row] = []
+    for part in sorted((folder / name).glob("part-*.parquet")):
+        with pq.ParquetFile(part) as file:
+            rows.extend(file.read().to_pylist())
+    return rows
+
+
+def set_columns(folder: Path, name: str) -> list[str]:
+    """The column names of one evidence set."""
+    part = sorted((folder / name).glob("part-*.parquet"))[0]
+    names: list[str] = pq.read_schema(part).names
+    return names
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return found
+
+
+def parts(folder: Path) -> dict[str, bytes]:
+    """Every part's bytes by its path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("*/*"))}
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file below ``folder`` with size and time of change, to see whether anything was touched."""
+    return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def totals_of(found: Mapping[str, Any]) -> dict[str, dict[str, tuple[Decimal, int, int]]]:
+    """{column: {"source" | "matched" | "unmatched": (sum, rows, empty)}} of one side of a manifest."""
+    return {
+        name: {which: (Decimal(t["sum"]), t["rows"], t["empty"]) for which, t in three.items()}
+        for name, three in found.items()
+    }
+
+
+@contextlib.contextmanager
+def background(target: Any, *args: Any) -> Iterator[threading.Event]:
+    """Run ``target(stop, *args)`` on a thread until the block ends; what it raises is raised here."""
+    stop, failed = threading.Event(), []
+
+    def call() -> None:
+        try:
+            target(stop, *args)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(60)
+    if failed:
+        raise failed[0]
+
+
+def changed(asked: RunRequest, **more: Any) -> RunRequest:
+    """The same request with other options and a run id of its own."""
+    return replace(asked, run_id=str(uuid.uuid4()), **more)
