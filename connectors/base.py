@@ -94,9 +94,13 @@ class Connector(ABC):
         """The columns in source order, names exact. Raises ConnectorError."""
 
     @abstractmethod
-    def open_snapshot(self) -> AbstractContextManager[Snapshot]:
+    def open_snapshot(self, beside: Snapshot | None = None) -> AbstractContextManager[Snapshot]:
         """Fix the state to read, until the context ends. On a normal end the context checks that the state
-        held (file size and mtime) and raises SourceChanged when it did not."""
+        held (file size and mtime) and raises SourceChanged when it did not.
+
+        ``beside`` is the open snapshot of a run's other side: tables of one database are read at one moment. Connectors
+        without such moments ignore it.
+        """
 
     @abstractmethod
     def plan_splits(self, snapshot: Snapshot, desired: int) -> list[Split]:
@@ -127,6 +131,10 @@ class Connector(ABC):
 
     def estimated_bytes(self) -> int | None:
         """Size of the source as stored; None when unknown."""
+        return None
+
+    def content_hash(self) -> str | None:
+        """SHA-256 of the source as stored, in hex; None where there is no such thing as its bytes."""
         return None
 
     def in_place_path(self) -> str | None:

@@ -1,8 +1,10 @@
 """From pairs to evidence, in two passes that decode each side once and never hold more than a few slices.
 
-1. ``route_right`` reads a chunk of right rows, writes those without a pair to ``unmatched_right`` and files the others by the
+1. ``route_right`` reads a chunk of right rows, writes those without a pair to ``unmatched_right`` and files the
+others by the
    left slice that needs them (a right row may be needed by several).
-2. ``assemble_left`` reads a slice of left rows, writes those without a pair to ``unmatched_left``, picks up the right rows
+2. ``assemble_left`` reads a slice of left rows, writes those without a pair to ``unmatched_left``, picks up the right
+rows
    filed for it and writes ``matched``.
 
 The result depends on the pairs alone, not on how they were found: every strategy leaves the same bytes.
@@ -13,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recipe import LEFT, RIGHT
-
 from pipelines import engine
 from pipelines.errors import PipelineError
+from pipelines.keys import KeyRun, key_run
 from pipelines.layout import Layout, PairColumn
 from pipelines.matching import EXCLUDED, KEY_NULL, NULL_KEY, PREDICATE, REASONS, UNPARSEABLE, UNPARSED
 from pipelines.parts import Part, write_part
@@ -33,6 +35,7 @@ from pipelines.relation import Relation, RowReader
 from pipelines.shards import PAIRS_BY_LEFT, PAIRS_BY_RIGHT, nearest_file
 from pipelines.slices import PairFile
 from pipelines.totals import Total, Totals
+from recipe import LEFT, RIGHT
 
 _CHUNK_MEMORY = 256 << 20
 _REASONS = tuple(REASONS)
@@ -58,6 +61,7 @@ class Written:
     rows: int = 0
     unmatched_rows: int = 0
     pairs: int = 0
+    keys: KeyRun | None = None
 
 
 class Assembler:
@@ -66,14 +70,15 @@ class Assembler:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._scratch, self._evidence = Path(layout.scratch), Path(layout.evidence)
-        self._readers: dict[str, RowReader] = {}
         self._pairs: dict[str, PairFile] = {}
         self._nearest: dict[str, _NearestFile] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def close(self) -> None:
-        for opened in (*self._readers.values(), *self._pairs.values(), *self._nearest.values()):
-            opened.close()
+        for pairs in self._pairs.values():
+            pairs.close()
+        for nearest in self._nearest.values():
+            nearest.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -114,6 +119,7 @@ class Assembler:
 
     def _unmatched(self, side: str, chunk: Chunk, table: pa.Table, alone: np.ndarray) -> Written:
         written = Written(rows=table.num_rows, unmatched_rows=int(alone.sum()))
+        written.keys = key_run(chunk.number, table.column(self._layout.facts(side).key_place))
         written.matched, written.unmatched = self._totals(side, table, alone)
         if not written.unmatched_rows:
             return written
@@ -198,7 +204,7 @@ class Assembler:
         partial = path.with_suffix(".partial")
         whole = wanted.to_batches()[0] if wanted.num_rows else pa.RecordBatch.from_pylist([], wanted.schema)
         with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, wanted.schema) as writer:
-            for start, stop in zip(starts[:-1], starts[1:], strict=True):
+            for start, stop in pairwise(starts):
                 writer.write_batch(whole.slice(start, stop - start))
         partial.replace(path)
 
@@ -219,7 +225,12 @@ class Assembler:
         theirs = filed.table.select(range(len(layout.right_columns))).take(pa.array(right_at))
         sides = {LEFT: own, RIGHT: theirs}
         computed = self._computed(own, theirs)
-        columns = [pa.array(left_rows), pa.array(right_rows), pa.array(partners[left_at]), pa.array(filed.partners[right_at])]
+        columns = [
+            pa.array(left_rows),
+            pa.array(right_rows),
+            pa.array(partners[left_at]),
+            pa.array(filed.partners[right_at]),
+        ]
         for output in layout.outputs:
             taken = sides[output.side].column(output.place) if output.side else computed.column(output.place)
             columns.append(taken)
@@ -238,9 +249,7 @@ class Assembler:
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def _read(self, relation: Relation, chunk: Chunk) -> pa.Table:
-        if relation.side not in self._readers:
-            self._readers[relation.side] = RowReader(relation)
-        return self._readers[relation.side].read(chunk.start, chunk.stop)
+        return _reader(self._layout.scratch, relation).read(chunk.start, chunk.stop)
 
     def _pair_file(self, side: str) -> PairFile:
         if side not in self._pairs:
@@ -320,6 +329,18 @@ class _NearestFile:
 
 
 _local = threading.local()
+_readers: dict[tuple[str, str], RowReader] = {}
+_readers_lock = threading.Lock()
+
+
+def _reader(run: str, relation: Relation) -> RowReader:
+    """This process's reader of one side of a run; those of earlier runs are let go."""
+    with _readers_lock:
+        for key in [key for key in _readers if key[0] != run]:
+            del _readers[key]
+        if (run, relation.side) not in _readers:
+            _readers[run, relation.side] = RowReader(relation)
+        return _readers[run, relation.side]
 
 
 def assembler(layout: Layout) -> Assembler:

@@ -12,10 +12,9 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from recipe import LEFT, MatchPlan
-
 from pipelines.matching import Sides
 from pipelines.relation import ROW, Relation, TableRows
+from recipe import LEFT, MatchPlan
 
 BATCH_ROWS = 1 << 16
 
@@ -57,7 +56,7 @@ def _by_bucket(table: pa.Table) -> Iterator[tuple[int, bytes]]:
         start += length
 
 
-def _hash(connection: duckdb.DuckDBPyConnection, rows: Relation, keys: list[exp.Expression]) -> exp.Expression:
+def _hash(connection: duckdb.DuckDBPyConnection, rows: Relation, keys: list[exp.Expr]) -> exp.Expr:
     """A 63-bit number from all key values."""
     typed = exp.select(*(exp.alias_(k, f"k{i}") for i, k in enumerate(keys))).from_(rows.scan().subquery(rows.side))
     types = [str(t) for t in connection.sql(typed.sql("duckdb")).types]
@@ -67,7 +66,7 @@ def _hash(connection: duckdb.DuckDBPyConnection, rows: Relation, keys: list[exp.
     return exp.cast(exp.BitwiseRightShift(this=number, expression=exp.Literal.number(1)), "bigint", dialect="duckdb")
 
 
-def _canonical(key: exp.Expression, kind: str) -> exp.Expression:
+def _canonical(key: exp.Expr, kind: str) -> exp.Expr:
     """Text that is equal for equal values of comparable types."""
     if kind.startswith("DECIMAL") and not kind.endswith(",0)"):
         text = exp.cast(exp.paren(key), "text")
@@ -102,5 +101,3 @@ def bucket_rows(
     name = f"bucket_{side}"
     connection.register(name, table)
     return TableRows(side, name, columns, table.num_rows)
-
-

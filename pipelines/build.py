@@ -1,10 +1,10 @@
 """The Beam graph of a run: wiring and labels. What a step does stands in ``steps`` under the name it has here.
 
-    CreateSplits -> StageSplits -> Relations
-      local:      -> MatchLocal
-      broadcast:  -> PartsOfLargeSide -> MatchParts
-      shuffle:    -> KeyLeft, KeyRight -> CoGroupByKey -> MatchBuckets
-    -> MergeShards -> RouteRight -> AssembleLeft -> Summarise
+CreateSplits -> StageSplits -> Relations
+  local:      -> MatchLocal
+  broadcast:  -> PartsOfLargeSide -> MatchParts
+  shuffle:    -> KeyLeft, KeyRight -> CoGroupByKey -> MatchBuckets
+-> MergeShards -> RouteRight -> AssembleLeft -> Summarise
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from recipe import LEFT, RIGHT
-
 from pipelines import progress, steps
 from pipelines.errors import recorded
 from pipelines.stage import Staged, StageTask, stage_split
 from pipelines.steps import RunState
-
-_Collection = beam.PCollection
+from recipe import LEFT, RIGHT
 
 
 class _Step(beam.DoFn):
@@ -75,7 +72,11 @@ def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask]) -> N
         | "AllAssembled" >> beam.combiners.ToList()
     )
     _ = assembled | "Summarise" >> step(
-        "summarise", lambda left, held, right: _only(steps.summarise(held, left, right)), one(made), one(routed)
+        "summarise",
+        lambda left, held, made_, right: _only(steps.summarise(held, made_, left, right)),
+        one(ready),
+        one(made),
+        one(routed),
     )
 
 
@@ -91,11 +92,11 @@ def _only(_: object) -> Iterable[Any]:
     return ()
 
 
-def _local(ready: _Collection, step: Callable[..., beam.ParDo]) -> _Collection:
+def _local(ready: beam.PCollection, step: Callable[..., beam.ParDo]) -> beam.PCollection:
     return ready | "MatchLocal" >> step("match-local", lambda state: [steps.match_local(state)])
 
 
-def _broadcast(ready: _Collection, step: Callable[..., beam.ParDo]) -> _Collection:
+def _broadcast(ready: beam.PCollection, step: Callable[..., beam.ParDo]) -> beam.PCollection:
     held = beam.pvalue.AsSingleton(ready)
     return (
         ready
@@ -105,10 +106,10 @@ def _broadcast(ready: _Collection, step: Callable[..., beam.ParDo]) -> _Collecti
     )
 
 
-def _shuffle(ready: _Collection, step: Callable[..., beam.ParDo]) -> _Collection:
+def _shuffle(ready: beam.PCollection, step: Callable[..., beam.ParDo]) -> beam.PCollection:
     held = beam.pvalue.AsSingleton(ready)
 
-    def keyed(side: str, label: str) -> _Collection:
+    def keyed(side: str, label: str) -> beam.PCollection:
         return (
             ready
             | f"{label}Files" >> step(f"files-{side}", lambda state: state.relations[side].each_file())
@@ -128,4 +129,8 @@ def _match_bucket(grouped: tuple[int, dict[str, Iterable[bytes]]], state: RunSta
     return steps.match_bucket(bucket, rows[LEFT], rows[RIGHT], state)
 
 
-_STRATEGIES: dict[str, Callable[..., _Collection]] = {"local": _local, "broadcast": _broadcast, "shuffle": _shuffle}
+_STRATEGIES: dict[str, Callable[..., beam.PCollection]] = {
+    "local": _local,
+    "broadcast": _broadcast,
+    "shuffle": _shuffle,
+}

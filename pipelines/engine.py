@@ -46,6 +46,7 @@ def connect(
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     register_functions(connection)
     connection.execute("SET allowed_paths = ?", [[str(f) for f in files]])
     connection.execute("SET allowed_directories = ?", [[f"{folder}/"]])

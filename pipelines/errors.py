@@ -45,7 +45,7 @@ def translate(error: Exception) -> KallaError:
         return PipelineError(
             "The disk is full.",
             code="run.disk_full",
-            hint="Free space where the output and the staging folder lie, or choose others with --output and --staging.",
+            hint="Free space where the output lies, or choose another place with --output.",
         )
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError):
         return PipelineError(
@@ -91,7 +91,5 @@ def recorded_failure(folder: str, error: Exception) -> KallaError:
     path = Path(folder) / _FAILURE_FILE
     if path.exists() and path.stat().st_size:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return PipelineError(
-            record["message"], code=record["code"], hint=record["hint"], details=record["details"]
-        )
+        return PipelineError(record["message"], code=record["code"], hint=record["hint"], details=record["details"])
     return translate(error)

@@ -1,8 +1,9 @@
 """Statements that group, unite or rank rows: run whole in one place, with the source rows of each result row known.
 
 The compiler has rewritten the statement so that every result row carries the ids of the rows it was made from
-(``recipe.compiler.plan.TracedQuery``). A result row holding both sides counts as one pair; a record is matched when it
-fed such a row. ``_left_row`` and ``_right_row`` are lists here, and the partner counts are those of the row's busiest record.
+(``recipe.compiler.plan.TracedQuery``). A result row holding both sides counts as one pair; a record is matched when
+it fed such a row. ``_left_row`` and ``_right_row`` are lists here, and the partner counts are those of the row's
+busiest record.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import exp
 
-from recipe import LEFT, RIGHT, MatchPlan, TracedQuery
-from udfs import lower
-
 from pipelines.errors import PipelineError
 from pipelines.parts import Part, write_part
 from pipelines.relation import ROW, Relation
 from pipelines.shards import PAIRS_BY_LEFT, PAIRS_BY_RIGHT, copy_to, count, create_table
+from recipe import LEFT, RIGHT, MatchPlan, TracedQuery
+from udfs import lower
 
 RESULT = "general.parquet"
 _PLACE = "kalla_place"
 
 
-def match_whole(connection: duckdb.DuckDBPyConnection, plan: MatchPlan, left: Relation, right: Relation, folder: Path) -> int:
+def match_whole(
+    connection: duckdb.DuckDBPyConnection, plan: MatchPlan, left: Relation, right: Relation, folder: Path
+) -> int:
     """Run the statement; leaves its ordered result and the sorted ids of matched rows. Returns the result's rows."""
     traced = plan.traced
     assert traced is not None, "a general plan holds its traced statement"
@@ -70,7 +72,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, relation: Relation, name
     folded = [c.casefold() for c in relation.columns]
     if len(set(folded)) < len(folded):
         raise PipelineError(
-            f"{name} has columns whose names differ in case only; a statement that groups or unites rows cannot tell them apart.",
+            f"{name} has columns whose names differ in case only, which a grouping statement cannot tell apart.",
             code="run.ambiguous_columns",
             hint="Rename one of them in the source.",
         )
@@ -80,7 +82,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, relation: Relation, name
     connection.execute(f"CREATE TEMP VIEW {name} AS {view.sql('duckdb')}")
 
 
-def _placed(names: list[str], result: exp.Expression) -> exp.Select:
+def _placed(names: list[str], result: exp.Expr) -> exp.Select:
     """The result in a fixed order, numbered: equal input gives equal evidence."""
     places = [exp.Literal.number(i + 1) for i in range(len(names))]
     ordered = exp.select("*").from_(exp.Subquery(this=result, alias="q")).order_by(*places)
@@ -94,7 +96,9 @@ def _fed(rows: str) -> exp.Select:
     return exp.select(exp.alias_(exp.column(_PLACE), "place"), exp.alias_(unnested, "id")).from_("found")
 
 
-def _with_partners(plan: MatchPlan, traced: TracedQuery, names: list[str], left: Relation, right: Relation) -> exp.Select:
+def _with_partners(
+    plan: MatchPlan, traced: TracedQuery, names: list[str], left: Relation, right: Relation
+) -> exp.Select:
     """The result in order: row ids, partner counts, the statement's columns, then the keys it did not select."""
     rows = [exp.column(n, table="f", quoted=True) for n in (traced.left_rows, traced.right_rows)]
     selected = [exp.column(n, table="f", quoted=True) for n in names if n not in (traced.left_rows, traced.right_rows)]
@@ -107,15 +111,17 @@ def _with_partners(plan: MatchPlan, traced: TracedQuery, names: list[str], left:
     tree = exp.select(*rows, "pl.n AS nl", "pr.n AS nr", *selected, *keys).from_(exp.to_table("found").as_("f"))
     for relation in (left, right):
         side = relation.side
-        wanted = [relation.columns.index(o.column) for o in plan.outputs[len(selected) :] if o.side == side and o.column]
+        wanted = [
+            relation.columns.index(o.column) for o in plan.outputs[len(selected) :] if o.side == side and o.column
+        ]
         on = exp.EQ(this=exp.column("place", table=f"p{side}"), expression=exp.column(_PLACE, table="f"))
         tree = tree.join(_feeding(relation, wanted).subquery(f"p{side}"), on=on)
     return tree.order_by(exp.column(_PLACE, table="f"))
 
 
 def _feeding(relation: Relation, keys: list[int]) -> exp.Select:
-    """``SELECT place, n, k...``: for each result row the partners of its busiest record of this side, and the lists of its
-    records' key columns."""
+    """``SELECT place, n, k...``: for each result row the partners of its busiest record of this side, and the lists
+    of its records' key columns."""
     side = relation.side
     counted = exp.select("place", "id", exp.alias_(_partner_count(), "n")).from_(f"fed_{side}").subquery("x")
     tree = exp.select("x.place", exp.alias_(exp.Max(this=exp.column("n", table="x")), "n")).from_(counted)
@@ -130,7 +136,7 @@ def _feeding(relation: Relation, keys: list[int]) -> exp.Select:
     return tree.group_by("x.place")
 
 
-def _partner_count() -> exp.Expression:
+def _partner_count() -> exp.Expr:
     return exp.Window(this=exp.Count(this=exp.Star()), partition_by=[exp.column("id")], over="OVER")
 
 

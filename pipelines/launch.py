@@ -45,8 +45,9 @@ def launch(
 ) -> dict[str, Any]:
     """Run to the end; returns the outcome, ``status`` ``completed`` or ``failed``.
 
-    ``on_event`` gets every progress event, in order, on this thread. The run's process, which ``on_start`` is told of, is
-    killed when it exceeds the request's memory, when ``timeout`` seconds have passed, or when this process dies.
+    ``on_event`` gets every progress event, in order, on this thread. The run's process, which ``on_start`` is told
+    of, is killed when it exceeds the request's memory, when ``timeout`` seconds have passed, or when this process
+    dies.
     """
     with tempfile.TemporaryDirectory(prefix="kalla-") as folder:
         paths = [Path(folder) / name for name in ("request.json", "outcome.json", "log.txt")]

@@ -13,9 +13,6 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from recipe import LEFT, RIGHT, MatchPlan, PlanClass
-from udfs import register_functions
-
 from pipelines.matching import (
     NO_KEY,
     NOT_IN_RESULT,
@@ -28,6 +25,8 @@ from pipelines.matching import (
 from pipelines.relation import Relation
 from pipelines.slices import few_valued
 from pipelines.totals import totals_tree
+from recipe import LEFT, RIGHT, MatchPlan, PlanClass
+from udfs import register_functions
 
 ROW_FIELDS = [
     pa.field("_left_row", pa.int64(), nullable=False),
@@ -64,9 +63,11 @@ class OutputColumn:
 class SideFacts:
     """How unmatched rows of one side are explained and its numbers are added up.
 
-    ``texts`` holds the conditions in the order of ``all_checks``; the side's own ones begin at ``first_own_text``.
+    ``key_place`` is the place of the first primary-key column. ``texts`` holds the conditions in the order of
+    ``all_checks``; the side's own ones begin at ``first_own_text``.
     """
 
+    key_place: int
     texts: tuple[str, ...]
     units: tuple[str, ...]
     first_own_text: int
@@ -78,7 +79,8 @@ class SideFacts:
 
 @dataclass(frozen=True)
 class Layout:
-    """See the module. ``slice_stops`` are the row ends of the left slices; both folders lie in the run's work folder."""
+    """See the module. ``slice_stops`` are the row ends of the left slices; both folders lie in the run's work
+    folder."""
 
     scratch: str
     evidence: str
@@ -140,7 +142,11 @@ def make_layout(
         right_schema=unmatched_schema(schemas[1]),
         left_facts=side_facts(plan, sides, LEFT),
         right_facts=side_facts(plan, sides, RIGHT),
-        matched_few=("_left_partners", "_right_partners", *(o.name for o in plan.outputs if o.column in few[o.side or ""])),
+        matched_few=(
+            "_left_partners",
+            "_right_partners",
+            *(o.name for o in plan.outputs if o.column in few[o.side or ""]),
+        ),
         left_few=("_reason", "_failed", *few[LEFT]),
         right_few=("_reason", "_failed", *few[RIGHT]),
     )
@@ -170,7 +176,11 @@ def side_facts(plan: MatchPlan, sides: Sides, side: str) -> SideFacts:
     marked = totals_tree(numbers, table)
     alone = exp.column("alone", table=side)
     marked.set("expressions", [alone, *marked.expressions])
+    rows = sides.get(side)
+    key = sides.left_key if side == LEFT else sides.right_key
+    assert isinstance(rows, Relation), "the writing passes read files"
     return SideFacts(
+        key_place=rows.columns.index(key[0]),
         texts=tuple(c.sql for c in checks),
         units=tuple(str(c.gap_unit) for c in checks),
         first_own_text=first,
@@ -201,7 +211,8 @@ def _outputs(
 ) -> tuple[tuple[OutputColumn, ...], str | None]:
     if plan.kind is PlanClass.GENERAL:
         return (), None
-    outputs, computed = [], []
+    outputs: list[OutputColumn] = []
+    computed: list[exp.Expr] = []
     for output in plan.outputs:
         if output.side and output.column:
             rows = sides.get(output.side)
@@ -239,4 +250,4 @@ def _computed_types(sql: str, schemas: dict[str, pa.Schema], needed: dict[str, l
         for side, schema in schemas.items():
             fields = [pa.field(f"c{i}", schema.field(i).type) for i in needed[side]] or [pa.field("none", pa.int8())]
             connection.register(side, pa.schema(fields).empty_table())
-        return list(connection.execute(sql).to_arrow_table().schema.types)
+        return list(connection.sql(sql).to_arrow_table().schema.types)

@@ -14,16 +14,16 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import Snapshot
-from recipe import LEFT, RIGHT, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash
-
 from pipelines.errors import PipelineError
 from pipelines.parts import Part, write_part
 from pipelines.planner import RunPlan
 from pipelines.steps import SideSummary, Summary
 from pipelines.totals import Total
 from pipelines.workdir import MANIFEST, SETS
+from recipe import LEFT, RIGHT, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash
 
 FORMAT = "kalla-evidence/1"
+_BY_ITSELF = "each was judged by itself"
 _PACKAGES = ("apache-beam", "duckdb", "pyarrow", "sqlglot", "numpy")
 
 
@@ -89,6 +89,24 @@ def control_totals(side: SideSummary) -> dict[str, dict[str, dict[str, str | int
     return found
 
 
+def run_warnings(sources: Mapping[str, SourceFacts], summary: Summary) -> list[Problem]:
+    """What the rows themselves make worth saying, per side."""
+    found = []
+    for name, facts, side in (("left", sources[LEFT], summary.left), ("right", sources[RIGHT], summary.right)):
+        key = ", ".join(facts.primary_key)
+        path = f"sources.{name}.primary_key"
+        if side.keys.repeated:
+            text = f"{side.keys.repeated} records of {facts.alias!r} share their key ({key}) with another"
+            found.append(Problem(path, f"{text}; {_BY_ITSELF}", "run.repeated_keys"))
+        if side.keys.empty:
+            text = f"{side.keys.empty} records of {facts.alias!r} lack a part of their key ({key})"
+            found.append(Problem(path, f"{text}; {_BY_ITSELF}", "run.empty_keys"))
+        for column, number in side.unparsed.items():
+            text = f"{number} values of {column!r} in {facts.alias!r} cannot be read as match_sql needs them"
+            found.append(Problem(f"sources.{name}", text, "run.unparseable_values"))
+    return found
+
+
 def check_counts(summary: Summary) -> None:
     """Every record once: written rows equal the records read. Raises PipelineError ``run.counts_differ``."""
     written = {name: sum(p.rows for p in summary.parts if p.path.startswith(f"{name}/")) for name in SETS}
@@ -97,7 +115,10 @@ def check_counts(summary: Summary) -> None:
         "unmatched_left": summary.left.unmatched,
         "unmatched_right": summary.right.unmatched,
     }
-    read = {"left": (summary.layout.left.rows, summary.left.rows), "right": (summary.layout.right.rows, summary.right.rows)}
+    read = {
+        "left": (summary.layout.left.rows, summary.left.rows),
+        "right": (summary.layout.right.rows, summary.right.rows),
+    }
     if written != expected or any(a != b for a, b in read.values()):
         raise PipelineError(
             f"The counts do not hold: expected {expected}, wrote {written}, rows {read}.",
@@ -109,10 +130,16 @@ def check_counts(summary: Summary) -> None:
 def empty_parts(evidence: Path, summary: Summary) -> list[Part]:
     """One part without rows for each set that has none, so that every set has a readable schema."""
     layout = summary.layout
-    schemas = {"matched": layout.matched_schema, "unmatched_left": layout.left_schema, "unmatched_right": layout.right_schema}
+    schemas = {
+        "matched": layout.matched_schema,
+        "unmatched_left": layout.left_schema,
+        "unmatched_right": layout.right_schema,
+    }
     present = {part.path.partition("/")[0] for part in summary.parts}
     return [
-        write_part(evidence, name, 0, [schema.empty_table()], schema) for name, schema in schemas.items() if name not in present
+        write_part(evidence, name, 0, [schema.empty_table()], schema)
+        for name, schema in schemas.items()
+        if name not in present
     ]
 
 
@@ -130,7 +157,10 @@ def manifest(
         "match_sql": recipe.match_sql,
         "sources": {"left": sources[LEFT].as_dict(), "right": sources[RIGHT].as_dict()},
         "plan": run_plan.as_dict()
-        | {"keys": [k.sql for k in plan.keys], "conditions": [c.sql for c in (*plan.conditions, *plan.left_only, *plan.right_only)]},
+        | {
+            "keys": [k.sql for k in plan.keys],
+            "conditions": [c.sql for c in (*plan.conditions, *plan.left_only, *plan.right_only)],
+        },
         "counts": counts(summary),
         "reasons": {"left": _sorted(summary.left.reasons), "right": _sorted(summary.right.reasons)},
         "control_totals": {"left": control_totals(summary.left), "right": control_totals(summary.right)},

@@ -16,10 +16,9 @@ from typing import Protocol
 
 from sqlglot import exp
 
-from recipe import LEFT, RIGHT, Condition, MatchPlan
-from udfs import lower
-
 from pipelines.relation import ROW
+from recipe import LEFT, RIGHT, Condition, MatchPlan, Parse
+from udfs import lower
 
 # Reasons, as evidence and docs name them.
 NO_KEY, NULL_KEY, PREDICATE, UNPARSEABLE = "no_key", "null_key", "predicate", "unparseable"
@@ -38,14 +37,15 @@ UNPARSED, KEY_NULL = -1, -2
 class Rows(Protocol):
     """What statements need of a side: Parquet files (Relation) or a bucket's table."""
 
-    side: str
+    @property
+    def side(self) -> str: ...
 
     @property
     def rows(self) -> int: ...
 
     def scan(self) -> exp.Select: ...
 
-    def localise(self, tree: exp.Expression) -> exp.Expression: ...
+    def localise(self, tree: exp.Expr) -> exp.Expr: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Sides:
     def get(self, side: str) -> Rows:
         return self.left if side == LEFT else self.right
 
-    def tree(self, tree: exp.Expression) -> exp.Expression:
+    def tree(self, tree: exp.Expr) -> exp.Expr:
         """A plan's tree in the engine's names and functions."""
         return lower(self.right.localise(self.left.localise(tree.copy())))
 
@@ -76,11 +76,11 @@ def _row(side: str) -> exp.Column:
     return exp.column(ROW, table=side)
 
 
-def _all(trees: Sequence[exp.Expression]) -> exp.Expression:
+def _all(trees: Sequence[exp.Expr]) -> exp.Expr:
     return exp.and_(*trees) if trees else exp.true()
 
 
-def key_equalities(plan: MatchPlan, sides: Sides) -> list[exp.Expression]:
+def key_equalities(plan: MatchPlan, sides: Sides) -> list[exp.Expr]:
     return [exp.EQ(this=exp.paren(sides.tree(k.left)), expression=exp.paren(sides.tree(k.right))) for k in plan.keys]
 
 
@@ -101,15 +101,17 @@ def unmatched_tree(sides: Sides, side: str, pairs: str) -> exp.Select:
     return (
         exp.select(exp.Column(this=exp.Star(), table=exp.to_identifier(side)))
         .from_(sides.from_(side))
-        .join(exp.to_table(pairs), join_type="anti", on=exp.EQ(this=_row(side), expression=exp.column(row, table=pairs)))
+        .join(
+            exp.to_table(pairs), join_type="anti", on=exp.EQ(this=_row(side), expression=exp.column(row, table=pairs))
+        )
     )
 
 
 def candidates_tree(plan: MatchPlan, sides: Sides) -> exp.Select:
     """``SELECT lr, rr, n, failed, gap, lkey, rkey`` of every two rows with the same key.
 
-    ``n`` counts failed conditions (0: a pair), ``failed`` is the index of the first in ``all_checks``, ``gap`` how far apart
-    its values are and the last two the primary keys, as text; the last four are NULL for a pair.
+    ``n`` counts failed conditions (0: a pair), ``failed`` is the index of the first in ``all_checks``, ``gap`` how
+    far apart its values are and the last two the primary keys, as text; the last four are NULL for a pair.
     """
     fails = [_fails(sides, c) for c in all_checks(plan)]
     rows = [exp.alias_(_row(LEFT), "lr"), exp.alias_(_row(RIGHT), "rr")]
@@ -150,7 +152,7 @@ def nearest_tree(plan: MatchPlan, sides: Sides, side: str, pairs: str) -> exp.Se
     return exp.select(exp.column(ROW, table="b"), *fields).from_(chosen)
 
 
-def candidate_order() -> tuple[exp.Expression, ...]:
+def candidate_order() -> tuple[exp.Expr, ...]:
     """What makes a candidate nearer: fewer failed conditions, then an earlier one, then a smaller gap (none is worst),
     then a lower row id. Over columns n, failed, gap and other."""
     gap = exp.TryCast(this=exp.column("gap"), to=exp.DataType.build("double"))
@@ -158,12 +160,10 @@ def candidate_order() -> tuple[exp.Expression, ...]:
     return exp.column("n"), exp.column("failed"), exp.Coalesce(this=gap, expressions=[worst]), exp.column("other")
 
 
-def own_reason_tree(plan: MatchPlan, sides: Sides, side: str) -> exp.Expression | None:
+def own_reason_tree(plan: MatchPlan, sides: Sides, side: str) -> exp.Expr | None:
     """A number for what is wrong with a row of ``side`` by itself: -1 unparseable, -2 null_key, ``i`` >= 0 its own
     condition i fails, NULL nothing. None when the plan has nothing of the kind to ask."""
-    ifs = [
-        (_unparsed(sides, p.text, p.parsed), exp.Literal.number(UNPARSED)) for p in plan.parses if p.side == side
-    ]
+    ifs = [(unparsed_tree(sides, p), exp.Literal.number(UNPARSED)) for p in plan.parses if p.side == side]
     keys = [k.left if side == LEFT else k.right for k in plan.keys]
     ifs += [(exp.Is(this=exp.paren(sides.tree(k)), expression=exp.null()), exp.Literal.number(KEY_NULL)) for k in keys]
     ifs += [(_fails(sides, c), exp.Literal.number(i)) for i, c in enumerate(own_checks(plan, side))]
@@ -179,7 +179,7 @@ def own_checks(plan: MatchPlan, side: str) -> tuple[Condition, ...]:
     return plan.left_only if side == LEFT else plan.right_only
 
 
-def _judgement(plan: MatchPlan, sides: Sides, fails: Sequence[exp.Expression]) -> list[exp.Expression]:
+def _judgement(plan: MatchPlan, sides: Sides, fails: Sequence[exp.Expr]) -> list[exp.Expr]:
     """``n``, ``failed`` and ``gap`` of a candidate."""
     count = _sum([_case([(f, exp.Literal.number(1))], exp.Literal.number(0)) for f in fails])
     failed = _case([(f, exp.Literal.number(i)) for i, f in enumerate(fails)], exp.null())
@@ -191,25 +191,26 @@ def _judgement(plan: MatchPlan, sides: Sides, fails: Sequence[exp.Expression]) -
     ]
 
 
-def _no_text() -> exp.Expression:
+def _no_text() -> exp.Expr:
     return exp.cast(exp.null(), "text")
 
 
-def _fails(sides: Sides, condition: Condition) -> exp.Expression:
+def _fails(sides: Sides, condition: Condition) -> exp.Expr:
     """TRUE when the condition is false or NULL."""
     return exp.Not(this=exp.Is(this=exp.paren(sides.tree(condition.tree)), expression=exp.true()))
 
 
-def _unparsed(sides: Sides, text: exp.Expression, parsed: exp.Expression) -> exp.Expression:
-    here = exp.Not(this=exp.Is(this=exp.paren(sides.tree(text)), expression=exp.null()))
-    return exp.and_(here, exp.Is(this=exp.paren(sides.tree(parsed)), expression=exp.null()))
+def unparsed_tree(sides: Sides, parse: Parse) -> exp.Expr:
+    """TRUE for a text that is there and does not parse."""
+    here = exp.Not(this=exp.Is(this=exp.paren(sides.tree(parse.text)), expression=exp.null()))
+    return exp.and_(here, exp.Is(this=exp.paren(sides.tree(parse.parsed)), expression=exp.null()))
 
 
-def _gap(sides: Sides, condition: Condition) -> exp.Expression:
+def _gap(sides: Sides, condition: Condition) -> exp.Expr:
     return exp.null() if condition.gap is None else exp.cast(exp.paren(sides.tree(condition.gap)), "text")
 
 
-def _key_text(sides: Sides, side: str) -> exp.Expression:
+def _key_text(sides: Sides, side: str) -> exp.Expr:
     """A record's primary key as text: the plain value for one column, a JSON array for several."""
     names = sides.left_key if side == LEFT else sides.right_key
     cells = [exp.cast(sides.tree(exp.column(n, table=side, quoted=True)), "text") for n in names]
@@ -219,20 +220,18 @@ def _key_text(sides: Sides, side: str) -> exp.Expression:
     return exp.cast(array, "text")
 
 
-def _case(ifs: Sequence[tuple[exp.Expression, exp.Expression]], default: exp.Expression) -> exp.Expression:
+def _case(ifs: Sequence[tuple[exp.Expr, exp.Expr]], default: exp.Expr) -> exp.Expr:
     if not ifs:
         return default
     return exp.Case(ifs=[exp.If(this=test.copy(), true=value.copy()) for test, value in ifs], default=default)
 
 
-def _sum(trees: Sequence[exp.Expression]) -> exp.Expression:
-    total: exp.Expression = exp.Literal.number(0)
+def _sum(trees: Sequence[exp.Expr]) -> exp.Expr:
+    total: exp.Expr = exp.Literal.number(0)
     for tree in trees:
         total = exp.Add(this=total, expression=exp.paren(tree))
     return total
 
 
-def _struct(**fields: exp.Expression) -> exp.Expression:
-    return exp.Struct(
-        expressions=[exp.PropertyEQ(this=exp.to_identifier(n), expression=v) for n, v in fields.items()]
-    )
+def _struct(**fields: exp.Expr) -> exp.Expr:
+    return exp.Struct(expressions=[exp.PropertyEQ(this=exp.to_identifier(n), expression=v) for n, v in fields.items()])

@@ -21,7 +21,8 @@ LEAST_MEMORY = 512 << 20
 class RunRequest:
     """``recipe`` is a path or a whole document. Sizes in bytes; None means the default of the machine.
 
-    ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no limit.
+    ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
+    limit.
     """
 
     recipe: str | dict[str, Any]

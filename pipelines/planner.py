@@ -38,7 +38,7 @@ def choose(
     left_bytes: int | None, right_bytes: int | None,
 ) -> RunPlan:  # fmt: skip
     """The run's plan. Raises RecipeError ``run.strategy_impossible`` for a strategy the statement does not allow."""
-    reasons = []
+    reasons: list[str] = []
     chosen = _strategy(plan, strategy, runner, left_bytes, right_bytes, reasons)
     if engine == "auto":
         reasons.append("Engine vectorized: it starts at once and joins whole batches of columns.")

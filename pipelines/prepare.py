@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from connectors import Connector, connector_for
+from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
+from pipelines.planner import RunPlan, choose
 from recipe import (
     LEFT,
     RIGHT,
@@ -28,9 +29,6 @@ from recipe import (
     with_source,
 )
 from udfs import signatures
-
-from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
-from pipelines.planner import RunPlan, choose
 
 SIDES = {LEFT: "left", RIGHT: "right"}
 
@@ -96,15 +94,23 @@ def side_input(source: Source, schema: Schema | None) -> SideInput:
 
 
 def _check_options(request: RunRequest) -> None:
-    allowed = (("strategy", request.strategy, STRATEGIES), ("engine", request.engine, ENGINES), ("runner", request.runner, RUNNERS))
+    allowed = (
+        ("strategy", request.strategy, STRATEGIES),
+        ("engine", request.engine, ENGINES),
+        ("runner", request.runner, RUNNERS),
+    )
     for name, value, known in allowed:
         if value not in known:
-            raise RecipeError(f"There is no {name} {value!r}.", code="run.invalid_option", hint=f"Use {', '.join(known)}.")
+            raise RecipeError(
+                f"There is no {name} {value!r}.", code="run.invalid_option", hint=f"Use {', '.join(known)}."
+            )
     if not 1 <= request.partitions <= 1024:
         raise RecipeError("--partitions must lie between 1 and 1024.", code="run.invalid_option")
     unknown = set(request.sources) - set(SIDES.values())
     if unknown:
-        raise RecipeError(f"There is no side {sorted(unknown)[0]!r}.", code="run.unknown_alias", hint="Use left or right.")
+        raise RecipeError(
+            f"There is no side {sorted(unknown)[0]!r}.", code="run.unknown_alias", hint="Use left or right."
+        )
 
 
 def _check_address(side: str, source: Source) -> None:

@@ -6,6 +6,8 @@ mean anything to the engine; ``rid`` is the row id, 1-based over the whole side.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +17,8 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 ROW = "rid"
-_NUMBER, _FILE = "file_row", "file_no"
+_NUMBER = "file_row"
+_MOST_GROUP_ROWS, _MOST_GROUP_BYTES = 2 << 20, 128 << 20
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Relation:
-    """``files`` in row order; ``columns`` are the source's names, in file order; row ids begin after ``before`` rows."""
+    """``files`` in row order; ``columns`` are the source's names, in file order; row ids begin after ``before``
+    rows."""
 
     side: str
     files: tuple[DataFile, ...]
@@ -58,11 +62,13 @@ class Relation:
         )
         table = exp.Table(
             this=source,
-            alias=exp.TableAlias(this=exp.to_identifier("t"), columns=[exp.to_identifier(n) for n in [*names, _NUMBER]]),
+            alias=exp.TableAlias(
+                this=exp.to_identifier("t"), columns=[exp.to_identifier(n) for n in [*names, _NUMBER]]
+            ),
         )
         return exp.select(exp.alias_(self._row_id(), ROW), *names).from_(table)
 
-    def _row_id(self) -> exp.Expression:
+    def _row_id(self) -> exp.Expr:
         number = exp.column(_NUMBER)
         if len(self.files) == 1:
             return exp.Add(this=number, expression=exp.Literal.number(self.before + 1))
@@ -79,7 +85,7 @@ class Relation:
         )
         return exp.Add(this=number, expression=start)
 
-    def localise(self, tree: exp.Expression) -> exp.Expression:
+    def localise(self, tree: exp.Expr) -> exp.Expr:
         """Rename this side's source columns in a plan's tree to the engine's names."""
         return localise(tree, self.side, self.columns)
 
@@ -97,14 +103,14 @@ class TableRows:
         """``SELECT *``."""
         return exp.select("*").from_(self.table)
 
-    def localise(self, tree: exp.Expression) -> exp.Expression:
+    def localise(self, tree: exp.Expr) -> exp.Expr:
         return localise(tree, self.side, self.columns)
 
 
-def localise(tree: exp.Expression, side: str, columns: Sequence[str]) -> exp.Expression:
+def localise(tree: exp.Expr, side: str, columns: Sequence[str]) -> exp.Expr:
     """The tree with each column of ``side`` called by its place among ``columns``."""
 
-    def rename(node: exp.Expression) -> exp.Expression:
+    def rename(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table == side:
             return exp.column(f"c{columns.index(node.name)}", table=side)
         return node
@@ -121,35 +127,47 @@ class _RowGroup:
 
 
 class RowReader:
-    """Decoded rows of a relation by row range, for one thread. Files stay open until ``close``."""
+    """Decoded rows of a relation by row range. Threads share it: what one decoded, its neighbour may need next."""
+
+    _KEPT = 2
 
     def __init__(self, relation: Relation) -> None:
-        self._files: dict[str, pq.ParquetFile] = {}
         self._groups = list(row_groups(relation))
+        self._kept: OrderedDict[_RowGroup, pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
 
     def read(self, start: int, stop: int) -> pa.Table:
-        """Rows ``start`` <= position < ``stop`` (0-based) as one chunk a column."""
+        """Rows ``start`` <= position < ``stop`` (0-based), at least one, in one chunk a column."""
         tables = []
         for group in self._groups:
             if group.start >= stop or group.start + group.rows <= start:
                 continue
-            table = self._file(group.path).read_row_group(group.index, use_threads=False)
+            table = self._decoded(group, whole=group.start >= start and group.start + group.rows <= stop)
             first = max(0, start - group.start)
             tables.append(table.slice(first, min(group.rows, stop - group.start) - first))
-        if not tables:
-            schema = self._file(self._groups[0].path).schema_arrow if self._groups else None
-            assert schema is not None, "a relation has at least one row group or is never read"
-            return schema.empty_table()
         return pa.concat_tables(tables).combine_chunks()
 
-    def _file(self, path: str) -> pq.ParquetFile:
-        if path not in self._files:
-            self._files[path] = pq.ParquetFile(path, pre_buffer=False)
-        return self._files[path]
+    def _decoded(self, group: _RowGroup, whole: bool) -> pa.Table:
+        if whole:  # nobody else will ask for it
+            return _decode(group)
+        with self._lock:
+            if group not in self._kept:
+                self._kept[group] = _decode(group)
+                if len(self._kept) > self._KEPT:
+                    self._kept.popitem(last=False)
+            return self._kept[group]
 
-    def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+
+def _decode(group: _RowGroup) -> pa.Table:
+    with pq.ParquetFile(group.path, pre_buffer=False) as file:
+        return file.read_row_group(group.index, use_threads=False)
+
+
+def small_row_groups(path: str) -> bool:
+    """Whether single row groups of a file can be decoded in bounded memory; else its rows have to be staged."""
+    with pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    return all(g.num_rows <= _MOST_GROUP_ROWS and g.total_byte_size <= _MOST_GROUP_BYTES for g in groups)
 
 
 def row_groups(relation: Relation) -> Iterator[_RowGroup]:

@@ -1,7 +1,8 @@
 """One run, in its own process: ``python -m pipelines.run REQUEST OUTCOME``.
 
-Reads a request (``options.RunRequest`` as JSON), leaves an outcome file, and sends progress to the pipe its launcher named.
-The outcome is the only thing that tells how a run ended: an exception's class does not survive Beam, a file does.
+Reads a request (``options.RunRequest`` as JSON), leaves an outcome file, and sends progress to the pipe its launcher
+named. The outcome is the only thing that tells how a run ended: an exception's class does not survive Beam, a file
+does.
 """
 
 from __future__ import annotations
@@ -15,32 +16,33 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from connectors import Snapshot
-from recipe import LEFT, RIGHT, KallaError
-
+from connectors import Connector, Snapshot
 from pipelines import progress
 from pipelines.errors import recorded_failure, translate
 from pipelines.manifest import (
     SourceFacts,
     check_counts,
-    counts,
     describe_columns,
     empty_parts,
     manifest,
+    run_warnings,
     write_manifest,
 )
 from pipelines.options import RunRequest
 from pipelines.prepare import Prepared, prepare
-from pipelines.relation import DataFile, Relation
+from pipelines.relation import DataFile, Relation, small_row_groups
 from pipelines.stage import StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir, check_output
+from recipe import LEFT, RIGHT, KallaError
 
 _CORES = os.cpu_count() or 1
 _PR_SET_PDEATHSIG = 1
@@ -55,10 +57,12 @@ def execute(request: RunRequest) -> dict[str, Any]:
     progress.emit("planned", **prepared.run_plan.as_dict())
     with WorkDir(output, request.run_id) as work:
         with contextlib.ExitStack() as stack:
-            snapshots = {s: stack.enter_context(c.open_snapshot()) for s, c in prepared.connectors.items()}
+            snapshots = open_snapshots(stack, prepared.connectors)
+            hashes = stack.enter_context(content_hashes(prepared.connectors))
             state, tasks = plan_steps(request, prepared, snapshots, work)
             _run_pipeline(state, tasks)
             summary = read_summary(work.scratch)
+            snapshots = {side: with_hash(snapshot, hashes[side].result()) for side, snapshot in snapshots.items()}
         # The snapshots are closed: every source still was what the run had read.
         check_counts(summary)
         summary.parts += empty_parts(work.evidence, summary)
@@ -66,6 +70,25 @@ def execute(request: RunRequest) -> dict[str, Any]:
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
     return outcome(request, document, output, time.time() - started)
+
+
+def open_snapshots(stack: contextlib.ExitStack, connectors: Mapping[str, Connector]) -> dict[str, Snapshot]:
+    """Fix both sides; two tables of one database at one moment."""
+    left = stack.enter_context(connectors[LEFT].open_snapshot())
+    return {LEFT: left, RIGHT: stack.enter_context(connectors[RIGHT].open_snapshot(beside=left))}
+
+
+@contextlib.contextmanager
+def content_hashes(connectors: Mapping[str, Connector]) -> Iterator[dict[str, Future[str | None]]]:
+    """SHA-256 of both sources, computed beside the run's own work."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield {side: pool.submit(connector.content_hash) for side, connector in connectors.items()}
+
+
+def with_hash(snapshot: Snapshot, digest: str | None) -> Snapshot:
+    if digest is None:
+        return snapshot
+    return Snapshot({**snapshot.identity, "sha256": digest}, snapshot.live)
 
 
 def plan_steps(
@@ -80,13 +103,14 @@ def plan_steps(
         names = tuple(c.name for c in prepared.schemas[side])
         schemas[side] = connector.arrow_schema()
         path = connector.in_place_path()
-        if path and not source.filters and prepared.run_plan.strategy == "local":
+        local = prepared.run_plan.strategy == "local" and not source.filters
+        if local and path and small_row_groups(path):
             relations[side] = Relation(side, (DataFile(path, connector.count()),), names)
             continue
-        for split in connector.plan_splits(snapshots[side], request.partitions):
-            tasks.append(
-                StageTask(side, source.alias, connector, snapshots[side], split, source.filters, str(work.scratch))
-            )
+        tasks += [
+            StageTask(side, source.alias, connector, snapshots[side], split, source.filters, str(work.scratch))
+            for split in connector.plan_splits(snapshots[side], request.partitions)
+        ]
     state = RunState(
         plan=prepared.plan,
         columns={side: tuple(c.name for c in prepared.schemas[side]) for side in prepared.sources},
@@ -124,7 +148,12 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
 
 
 def _manifest(
-    request: RunRequest, prepared: Prepared, snapshots: dict[str, Snapshot], state: RunState, summary: Summary, started: float
+    request: RunRequest,
+    prepared: Prepared,
+    snapshots: dict[str, Snapshot],
+    state: RunState,
+    summary: Summary,
+    started: float,
 ) -> dict[str, Any]:
     facts = {
         side: SourceFacts(
@@ -137,7 +166,7 @@ def _manifest(
     times = {"started_at": _iso(started), "completed_at": _iso(ended), "seconds": round(ended - started, 3)}
     return manifest(
         request.run_id, prepared.recipe, facts, prepared.plan, prepared.run_plan, summary, summary.parts,
-        prepared.warnings, times,
+        [*prepared.warnings, *run_warnings(facts, summary)], times,
     )  # fmt: skip
 
 
@@ -190,7 +219,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING)
     try:
         document = execute(request)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever happened becomes the outcome, the only way out of here
         document = failure(request.run_id, translate(error), traceback.format_exc())
     _write_outcome(outcome_path, document)
     return 0 if document["status"] == "completed" else 1

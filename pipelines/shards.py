@@ -1,8 +1,9 @@
 """Runs the statements of ``matching``: one shard at a time, then the merge. Files in, files out.
 
 In a run's scratch folder a shard ``n`` leaves ``candidates-n`` and, where the candidates are too many to keep,
-``nearest_l-n`` and ``nearest_r-n``; the merge leaves ``pairs_by_left``, ``pairs_by_right``, ``nearest_l`` and ``nearest_r`` in
-row order. All are Parquet, written under a temporary name and renamed, so that a repeated shard replaces its output.
+``nearest_l-n`` and ``nearest_r-n``; the merge leaves ``pairs_by_left``, ``pairs_by_right``, ``nearest_l`` and
+``nearest_r`` in row order. All are Parquet, written under a temporary name and renamed, so that a repeated shard
+replaces its output.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import duckdb
 import pyarrow.parquet as pq
 from sqlglot import exp
 
-from recipe import LEFT, RIGHT, MatchPlan, PlanClass
-
 from pipelines.matching import Sides, candidate_order, candidates_tree, nearest_tree, pairs_tree
+from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 PAIRS_BY_LEFT, PAIRS_BY_RIGHT = "pairs_by_left.parquet", "pairs_by_right.parquet"
 _BATCH_ROWS = 1 << 17
@@ -44,7 +44,7 @@ def match_shard(connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: S
             write_at_most(connection, nearest, folder / f"nearest_{side}-{shard}.parquet", None)
 
 
-def _no_failure() -> list[exp.Expression]:
+def _no_failure() -> list[exp.Expr]:
     """The columns of a candidate that is a pair."""
     absent = {"failed": "utinyint", "gap": "text", "lkey": "text", "rkey": "text"}
     columns = [exp.alias_(exp.cast(exp.null(), kind, dialect="duckdb"), name) for name, kind in absent.items()]
@@ -53,6 +53,10 @@ def _no_failure() -> list[exp.Expression]:
 
 def merge_shards(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Put all shards' files together; returns the number of pairs."""
+    if not any(folder.glob("candidates-*.parquet")):  # no bucket held rows of both sides
+        zero = exp.cast(exp.Literal.number(0), "bigint", dialect="duckdb")
+        nobody = exp.select(exp.alias_(zero, "lr"), exp.alias_(zero.copy(), "rr"), *_no_failure()).where(exp.false())
+        copy_to(connection, nobody, folder / "candidates-none.parquet")
     candidates = parquet(folder / "candidates-*.parquet")
     is_pair = exp.EQ(this=exp.column("n"), expression=exp.Literal.number(0))
     create_table(connection, "pairs", exp.select("lr", "rr").from_(candidates).where(is_pair))
@@ -65,8 +69,8 @@ def merge_shards(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
 
 
 def _nearest(side: str, folder: Path) -> exp.Select:
-    """``SELECT rid, failed, gap, nearest``: all shards' failed candidates whose row of ``side`` is in no pair, the rows in
-    order and the nearest candidate of a row first."""
+    """``SELECT rid, failed, gap, nearest``: all shards' failed candidates whose row of ``side`` is in no pair, the
+    rows in order and the nearest candidate of a row first."""
     mine, theirs, key = ("lr", "rr", "rkey") if side == LEFT else ("rr", "lr", "lkey")
     failed = exp.GT(this=exp.column("n"), expression=exp.Literal.number(0))
     rest = [exp.column(n) for n in ("n", "failed", "gap")]
@@ -88,7 +92,7 @@ def _nearest(side: str, folder: Path) -> exp.Select:
     )
 
 
-def create_table(connection: duckdb.DuckDBPyConnection, name: str, tree: exp.Expression) -> None:
+def create_table(connection: duckdb.DuckDBPyConnection, name: str, tree: exp.Expr) -> None:
     table = exp.Create(
         this=exp.to_table(name),
         kind="TABLE",
@@ -98,7 +102,7 @@ def create_table(connection: duckdb.DuckDBPyConnection, name: str, tree: exp.Exp
     connection.execute(table.sql("duckdb"))
 
 
-def copy_to(connection: duckdb.DuckDBPyConnection, tree: exp.Expression, path: Path) -> None:
+def copy_to(connection: duckdb.DuckDBPyConnection, tree: exp.Expr, path: Path) -> None:
     """Write a query's rows to one Parquet file, in the query's order."""
     partial = path.with_suffix(".partial")
     target = exp.Literal.string(str(partial)).sql("duckdb")
@@ -106,9 +110,7 @@ def copy_to(connection: duckdb.DuckDBPyConnection, tree: exp.Expression, path: P
     os.replace(partial, path)
 
 
-def write_at_most(
-    connection: duckdb.DuckDBPyConnection, tree: exp.Expression, path: Path, most: int | None
-) -> bool:
+def write_at_most(connection: duckdb.DuckDBPyConnection, tree: exp.Expr, path: Path, most: int | None) -> bool:
     """Stream a query's rows into a Parquet file; stop, leave nothing and return False once they exceed ``most``."""
     partial = path.with_suffix(".partial")
     reader = connection.sql(tree.sql("duckdb")).to_arrow_reader(_BATCH_ROWS)

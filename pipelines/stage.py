@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors import Connector, Snapshot, Split
-from recipe import FilterCondition
-
 from pipelines.parts import ROW_GROUP_ROWS
 from pipelines.relation import DataFile, Relation
+from recipe import FilterCondition
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-
-from recipe import LEFT, RIGHT, MatchPlan, PlanClass
+from sqlglot import exp
 
 from pipelines import engine, progress
 from pipelines.assemble import Chunk, Written, assembler
 from pipelines.buckets import bucket_rows, from_bytes, split_batches
 from pipelines.general import found_schema, match_whole, write_matched
+from pipelines.keys import KeyFacts, all_rising, count_keys
 from pipelines.layout import Layout, make_layout
-from pipelines.matching import Rows, Sides
+from pipelines.matching import Rows, Sides, unparsed_tree
 from pipelines.parts import Part
 from pipelines.relation import Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
 from pipelines.stage import Staged, staged_relation
 from pipelines.totals import Totals, read_totals, totals_tree
+from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 _SUMMARY = "summary.pickle"
 
@@ -66,6 +67,7 @@ class Made:
     right: tuple[Chunk, ...]
     left: tuple[Chunk, ...]
     source_totals: Mapping[str, Totals]
+    unparsed: Mapping[str, dict[str, int]]
     matched: tuple[Part, ...] = ()
     pairs: int = 0
 
@@ -77,6 +79,8 @@ class SideSummary:
     rows: int = 0
     unmatched: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    keys: KeyFacts = field(default_factory=lambda: KeyFacts(0, 0))
+    unparsed: dict[str, int] = field(default_factory=dict)
     source: Totals = field(default_factory=Totals)
     matched_totals: Totals = field(default_factory=Totals)
     unmatched_totals: Totals = field(default_factory=Totals)
@@ -133,7 +137,9 @@ def match_part(numbered: tuple[int, Relation], state: RunState) -> int:
 
 def keyed_rows(relation: Relation, state: RunState) -> Iterator[tuple[int, bytes]]:
     """One file's rows as (bucket, Arrow stream)."""
-    with engine.connect(state.folder, engine.engine_memory(state.memory), [f.path for f in relation.files]) as connection:
+    with engine.connect(
+        state.folder, engine.engine_memory(state.memory), [f.path for f in relation.files]
+    ) as connection:
         yield from split_batches(connection, state.plan, state.sides(), relation, state.buckets)
 
 
@@ -155,6 +161,7 @@ def merge(state: RunState) -> Made:
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         pairs = 0 if general else merge_shards(connection, state.folder)
         totals = {side: _source_totals(connection, state, side) for side in (LEFT, RIGHT)}
+        unparsed = {side: _unparsed(connection, state, side) for side in (LEFT, RIGHT)}
     left, right = state.relations[LEFT], state.relations[RIGHT]
     most = slice_rows(left, right)
     pair_file = PairFile(state.folder / PAIRS_BY_LEFT, "lr")
@@ -171,7 +178,7 @@ def merge(state: RunState) -> Made:
         layout = dataclasses.replace(layout, matched_schema=found_schema(state.folder, state.plan))
         pairs = sum(p.rows for p in parts)
     progress.emit("pairs", matched_count=pairs, chunks=len(slices) + len(chunks))
-    return Made(layout, _numbered(chunks), _numbered(slices), totals, tuple(parts), pairs)
+    return Made(layout, _numbered(chunks), _numbered(slices), totals, unparsed, tuple(parts), pairs)
 
 
 def route(chunk: Chunk, made: Made) -> Written:
@@ -188,10 +195,12 @@ def assemble(chunk: Chunk, made: Made) -> Written:
     return written
 
 
-def summarise(made: Made, left: Iterable[Written], right: Iterable[Written]) -> Summary:
+def summarise(state: RunState, made: Made, left: Iterable[Written], right: Iterable[Written]) -> Summary:
     """Add up what was written, and leave it for the driver to commit."""
     summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
-    for side, chunks in ((summary.left, left), (summary.right, right)):
+    for name, side, chunks in ((LEFT, summary.left, list(left)), (RIGHT, summary.right, list(right))):
+        side.keys = _key_facts(state, name, chunks)
+        side.source, side.unparsed = made.source_totals[name], made.unparsed[name]
         for written in chunks:
             side.rows += written.rows
             side.unmatched += written.unmatched_rows
@@ -199,7 +208,6 @@ def summarise(made: Made, left: Iterable[Written], right: Iterable[Written]) -> 
             side.matched_totals.add(written.matched)
             side.unmatched_totals.add(written.unmatched)
             summary.parts.extend(written.parts)
-    summary.left.source, summary.right.source = made.source_totals[LEFT], made.source_totals[RIGHT]
     summary.parts.sort(key=lambda part: part.path)
     path = Path(made.layout.scratch) / _SUMMARY
     partial = path.with_suffix(".partial")
@@ -213,6 +221,36 @@ def read_summary(scratch: Path) -> Summary:
     found = pickle.loads((scratch / _SUMMARY).read_bytes())  # noqa: S301
     assert isinstance(found, Summary)
     return found
+
+
+def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFacts:
+    if all_rising(written.keys for written in chunks if written.keys):
+        return KeyFacts(0, 0)
+    relation = state.relations[side]
+    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
+        return count_keys(connection, relation, state.keys[side])
+
+
+def _unparsed(connection: engine.Connection, state: RunState, side: str) -> dict[str, int]:
+    """How many texts of each column that the rule reads as a number or date are none."""
+    parses = [p for p in state.plan.parses if p.side == side]
+    if not parses:
+        return {}
+    sides = state.sides()
+    counted = [
+        exp.Sum(
+            this=exp.Case(
+                ifs=[exp.If(this=unparsed_tree(sides, p), true=exp.Literal.number(1))], default=exp.Literal.number(0)
+            )
+        )
+        for p in parses
+    ]
+    row = connection.execute(exp.select(*counted).from_(sides.from_(side)).sql("duckdb")).fetchone()
+    assert row is not None, "an aggregate without GROUP BY gives one row"
+    found: dict[str, int] = {}
+    for parse, number in zip(parses, row, strict=True):
+        found[parse.column] = max(found.get(parse.column, 0), int(number or 0))
+    return {name: number for name, number in found.items() if number}
 
 
 def _source_totals(connection: engine.Connection, state: RunState, side: str) -> Totals:

@@ -43,9 +43,9 @@ class Totals:
             self.columns.setdefault(name, Total()).add(total)
 
 
-def totals_tree(numbers: Sequence[tuple[str, exp.Expression]], rows: exp.Expression) -> exp.Select:
+def totals_tree(numbers: Sequence[tuple[str, exp.Expr]], rows: exp.Expr) -> exp.Select:
     """``SELECT count(*), sum(x), count(x), ...`` over ``rows``; trees already in the engine's terms."""
-    selected: list[exp.Expression] = [exp.Count(this=exp.Star())]
+    selected: list[exp.Expr] = [exp.Count(this=exp.Star())]
     for _, tree in numbers:
         selected += [exp.Sum(this=tree.copy()), exp.Count(this=tree.copy())]
     return exp.select(*selected).from_(rows)

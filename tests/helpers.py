@@ -7,25 +7,22 @@ import csv
 import io
 import json
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import run as run_module
 from pipelines import steps
-from pipelines.manifest import check_counts, empty_parts, write_manifest
 from pipelines.options import RunRequest
-from pipelines.prepare import prepare
-from pipelines.run import execute, outcome, plan_steps
+from pipelines.run import execute
 from pipelines.stage import stage_split
-from pipelines.workdir import WorkDir, check_output
 
 SETS = ("matched", "unmatched_left", "unmatched_right")
 Row = dict[str, Any]
@@ -79,26 +76,10 @@ def beam(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]
 
 
 def drive(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
-    """The same steps as ``pipelines.build`` wires, called one after the other without Beam: quick, for many cases.
-
-    What ``pipelines.run.execute`` does around the pipeline is done here as well.
-    """
-    asked = request(recipe, output, **options)
-    started = time.time()
-    prepared = prepare(asked)
-    check_output(output, asked.overwrite)
-    with WorkDir(output, asked.run_id) as work:
-        with contextlib.ExitStack() as stack:
-            snapshots = {s: stack.enter_context(c.open_snapshot()) for s, c in prepared.connectors.items()}
-            state, tasks = plan_steps(asked, prepared, snapshots, work)
-            _steps(state, tasks)
-            summary = steps.read_summary(work.scratch)
-        check_counts(summary)
-        summary.parts += empty_parts(work.evidence, summary)
-        made = run_module._manifest(asked, prepared, snapshots, state, summary, started)
-        write_manifest(work.evidence, made)
-        work.commit(asked.overwrite)
-    return outcome(asked, made, output, time.time() - started)
+    """A whole run whose steps are called one after the other, as ``pipelines.build`` wires them but without Beam: quick,
+    for many cases."""
+    with mock.patch.object(run_module, "_run_pipeline", _steps):
+        return execute(request(recipe, output, **options))
 
 
 def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
@@ -114,7 +95,7 @@ def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
     made = steps.merge(state)
     routed = [steps.route(chunk, made) for chunk in made.right]
     assembled = [steps.assemble(chunk, made) for chunk in made.left]
-    steps.summarise(made, assembled, routed)
+    steps.summarise(state, made, assembled, routed)
 
 
 def _shuffle(state: steps.RunState) -> None:

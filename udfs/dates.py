@@ -14,12 +14,14 @@ from udfs.trees import refuse_negative, template
 # EPOCH_US takes dates, timestamps and UTC timestamps alike, each by its own clock and never by a session's
 # zone.
 _WITHIN = template("ABS(EPOCH_US(a) - EPOCH_US(b)) <= days * CAST(86400000000 AS DECIMAL(11, 0))")
+_NO_DATE = template("CAST(NULL AS DATE)")  # EPOCH_US cannot tell the kind of a bare NULL
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _lower_within(args: list[exp.Expression]) -> exp.Expression:
     refuse_negative(args[2], "date_within", "number of days")
-    return _WITHIN(a=args[0], b=args[1], days=args[2])
+    a, b = (_NO_DATE() if isinstance(arg.unnest(), exp.Null) else arg for arg in args[:2])
+    return _WITHIN(a=a, b=b, days=args[2])
 
 
 def _microseconds(moment: date) -> int:

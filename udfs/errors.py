@@ -16,6 +16,7 @@ OUT_OF_RANGE = "udf.out_of_range"
 _RANGE_HINT = (
     "Numbers may have 28 digits before and 10 after the decimal point; round or scale the column first."
 )
+_NO_ROOM = re.compile(r"DECIMAL|INT\d+|HUGEINT|out of range", re.IGNORECASE)
 _RAISED = re.compile(r"\[(udf\.[a-z_]+)\] (.+)")
 
 
@@ -34,7 +35,8 @@ def from_engine(error: BaseException) -> UdfError | None:
     raised = _RAISED.search(str(error))
     if raised is not None:
         return UdfError(raised.group(2).strip(), code=raised.group(1), hint=_RANGE_HINT)
-    if isinstance(error, duckdb.OutOfRangeException | duckdb.ConversionException):
+    too_large = isinstance(error, duckdb.ConversionException) and _NO_ROOM.search(str(error)) is not None
+    if too_large or isinstance(error, duckdb.OutOfRangeException):
         return UdfError(
             "A calculation in match_sql gave a number that does not fit 38 digits.",
             code=OUT_OF_RANGE,

@@ -46,7 +46,7 @@ class CsvConnector(Connector):
     def arrow_schema(self) -> pa.Schema:
         return text_schema(self._layout().names)
 
-    def open_snapshot(self) -> AbstractContextManager[Snapshot]:
+    def open_snapshot(self, beside: Snapshot | None = None) -> AbstractContextManager[Snapshot]:
         return self.file.held()
 
     def plan_splits(self, snapshot: Snapshot, desired: int) -> list[Split]:

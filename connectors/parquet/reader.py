@@ -45,7 +45,7 @@ class ParquetConnector(Connector):
     def arrow_schema(self) -> pa.Schema:
         return _arrow_schema(self._mappings())
 
-    def open_snapshot(self) -> AbstractContextManager[Snapshot]:
+    def open_snapshot(self, beside: Snapshot | None = None) -> AbstractContextManager[Snapshot]:
         return self.file.held()
 
     def plan_splits(self, snapshot: Snapshot, desired: int) -> list[Split]:

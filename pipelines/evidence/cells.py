@@ -12,9 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recipe import format_cell, parse_number
-
 from pipelines.evidence.reader import is_ids
+from recipe import format_cell, parse_number
 
 # What spreadsheets take for the beginning of a formula, also in its full-width forms.
 _FORMULA = "^[=+\\-@\t\r\n＝＋－＠]"
@@ -108,7 +107,7 @@ def _time_cell(value: Any) -> Cell:
 def number_pattern(kind: pa.DataType, texts: NumberTexts | None) -> str:
     """The workbook's format for a column; "" for general."""
     if pa.types.is_decimal(kind) and kind.scale > 0:
-        return "0." + "0" * min(kind.scale, 2) + "#" * (kind.scale - 2)
+        return f"0.{'0' * min(kind.scale, 2)}{'#' * (kind.scale - 2)}"
     if texts is not None and pa.types.is_string(kind):
         return "0.00########"
     if pa.types.is_timestamp(kind):

@@ -23,7 +23,12 @@ FORMATS = ("csv", "xlsx", "parquet")
 
 
 def export(
-    folder: str | Path, set_name: str, format_name: str, target: str | Path, raw: bool = False, overwrite: bool = False
+    folder: str | Path,
+    set_name: str,
+    format_name: str,
+    target: str | Path,
+    raw: bool = False,
+    overwrite: bool = False,
 ) -> int:
     """Write one set to ``target``; returns its rows.
 
@@ -35,7 +40,9 @@ def export(
     total = evidence.total(set_name)
     if format_name not in FORMATS:
         raise EvidenceError(
-            f"There is no format {format_name!r}.", code="evidence.unknown_format", hint=f"Use {', '.join(FORMATS)}."
+            f"There is no format {format_name!r}.",
+            code="evidence.unknown_format",
+            hint=f"Use {', '.join(FORMATS)}.",
         )
     with _written(Path(target), overwrite) as partial:
         if format_name == "csv":
@@ -60,11 +67,15 @@ def _written(target: Path, overwrite: bool) -> Iterator[Path]:
     target = target.absolute()
     if target.is_dir() or (target.exists() and not overwrite):
         raise EvidenceError(
-            f"{target} already exists.", code="evidence.target_exists", hint="Choose another file, or use --overwrite."
+            f"{target} already exists.",
+            code="evidence.target_exists",
+            hint="Choose another file, or use --overwrite.",
         )
     if not target.parent.is_dir():
         raise EvidenceError(
-            f"There is no folder {target.parent}.", code="evidence.no_folder", hint="Make it first, or name another file."
+            f"There is no folder {target.parent}.",
+            code="evidence.no_folder",
+            hint="Make it first, or name another file.",
         )
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name[:100]}.", dir=target.parent) as scratch:
@@ -73,7 +84,9 @@ def _written(target: Path, overwrite: bool) -> Iterator[Path]:
             os.replace(partial, target)
     except PermissionError as error:
         raise PipelineError(
-            f"No permission to write into {target.parent}.", code="evidence.denied", hint="Choose another folder."
+            f"No permission to write into {target.parent}.",
+            code="evidence.denied",
+            hint="Choose another folder.",
         ) from error
 
 

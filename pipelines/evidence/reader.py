@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -14,11 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recipe import format_cell
-
 from pipelines.errors import EvidenceError
 from pipelines.evidence.document import check_manifest
 from pipelines.workdir import MANIFEST, SETS
+from recipe import format_cell
 
 # A manifest lists its parts, about 150 bytes each; this is far beyond any run and far below any memory.
 _MOST_MANIFEST = 256 << 20
@@ -132,7 +131,9 @@ def open_part(part: PartFile) -> pq.ParquetFile:
         return pq.ParquetFile(part.path)
     except FileNotFoundError:
         raise EvidenceError(
-            f"{part.path} is missing.", code="evidence.part_missing", hint="Restore the file, or run the recipe again."
+            f"{part.path} is missing.",
+            code="evidence.part_missing",
+            hint="Restore the file, or run the recipe again.",
         ) from None
     except (pa.ArrowException, OSError) as error:
         raise _damaged(part, error) from error
@@ -166,7 +167,9 @@ def _group_batches(part: PartFile, file: pq.ParquetFile, group: int) -> Iterator
 def _damaged(part: PartFile, error: Exception) -> EvidenceError:
     reason = (str(error).splitlines() or ["it cannot be opened"])[0][:200]
     return EvidenceError(
-        f"{part.path} is damaged: {reason}.", code="evidence.part_unreadable", hint="Check the folder with kalla verify."
+        f"{part.path} is damaged: {reason}.",
+        code="evidence.part_unreadable",
+        hint="Check the folder with kalla verify.",
     )
 
 
@@ -176,20 +179,31 @@ def text_columns(batch: pa.RecordBatch) -> list[list[str | None]]:
 
 
 def _texts(column: pa.Array) -> list[str | None]:
-    values = column.to_pylist()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return values
-    if is_ids(column.type):
-        return [None if value is None else " ".join(map(str, value)) for value in values]
-    return [format_cell(value) for value in values]
+    kind = column.type
+    if is_ids(kind):
+        return [None if value is None else " ".join(map(str, value)) for value in column.to_pylist()]
+    if _is_plain(kind):
+        texts: list[str | None] = column.cast(pa.string()).to_pylist()
+        return texts
+    return [format_cell(value) for value in column.to_pylist()]
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether Arrow itself writes such values as the contract does. Decimals of a greater scale get an exponent."""
+    return (
+        pa.types.is_string(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or (pa.types.is_decimal(kind) and 0 <= kind.scale <= 6)
+    )
 
 
 def is_ids(kind: pa.DataType) -> bool:
     """Whether cells are lists of row ids."""
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-_TYPES = (
+_TYPES: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (pa.types.is_integer, "integer"),
     (pa.types.is_floating, "double"),
     (pa.types.is_boolean, "boolean"),
@@ -219,7 +233,8 @@ def _read_manifest(folder: Path) -> bytes:
         ) from None
     except OSError as error:
         raise EvidenceError(
-            f"{folder / MANIFEST} cannot be read: {error.strerror}.", hint="Check that you may read the folder."
+            f"{folder / MANIFEST} cannot be read: {error.strerror}.",
+            hint="Check that you may read the folder.",
         ) from error
     if len(text) > _MOST_MANIFEST:
         raise EvidenceError(f"{folder / MANIFEST} is too large to be a manifest.")

@@ -11,12 +11,11 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp, parse_one
 
-from udfs import lower
-
 from pipelines.engine import Connection
 from pipelines.evidence.files import MOST_NAMED, Check, result
 from pipelines.evidence.reader import Evidence, is_ids
 from pipelines.matching import REASONS
+from udfs import lower
 
 SIDES = ("left", "right")
 _PLACE = "file_index * 4294967296 + file_row"  # a row of any part; no part has 2^32 rows
@@ -29,11 +28,15 @@ class Records:
 
     def __init__(self, connection: Connection, evidence: Evidence) -> None:
         self._connection, self._evidence = connection, evidence
-        self._schemas = {name: evidence.schema(name) for name in ("matched", "unmatched_left", "unmatched_right")}
+        self._schemas = {
+            name: evidence.schema(name) for name in ("matched", "unmatched_left", "unmatched_right")
+        }
         self.lists = is_ids(self._schemas["matched"].field(0).type)
         for place, side in enumerate(SIDES):
             self._create(f"fed_{side}", self._fed(place, place + 2))
-            self._create(f"matched_{side}", _one("SELECT id, count(*) AS n FROM fed GROUP BY id", fed=f"fed_{side}"))
+            self._create(
+                f"matched_{side}", _one("SELECT id, count(*) AS n FROM fed GROUP BY id", fed=f"fed_{side}")
+            )
             self._create(f"alone_{side}", self._scan(f"unmatched_{side}", {0: "id"}))
 
     # -- checks ------------------------------------------------------------------------------------------------------------
@@ -42,7 +45,11 @@ class Records:
         """All figures of the manifest, counted from the rows."""
         found = self._counts()
         stated = self._evidence.counts
-        problems = [f"{name} is {n:,} by the rows, the manifest says {stated[name]:,}" for name, n in found.items() if n != stated[name]]
+        problems = [
+            f"{name} is {n:,} by the rows, the manifest says {stated[name]:,}"
+            for name, n in found.items()
+            if n != stated[name]
+        ]
         good = "; ".join(
             f"{side} {found[f'{side}_record_count']:,} = {found[f'matched_{side}_count']:,} matched"
             f" + {found[f'unmatched_{side}_count']:,} unmatched"
@@ -68,7 +75,11 @@ class Records:
             "stands in unmatched more than once": "SELECT id FROM a GROUP BY id HAVING count(*) > 1",
             "is both matched and unmatched": "SELECT DISTINCT id FROM a WHERE id IN (SELECT id FROM m)",
         }
-        problems = [p for text, sql in ask.items() for p in self._named(side, text, _one(sql, m=matched, a=alone, n=records))]
+        problems = [
+            p
+            for text, sql in ask.items()
+            for p in self._named(side, text, _one(sql, m=matched, a=alone, n=records))
+        ]
         if not problems:
             problems = self._missing(side, records)
         return result(f"{side}_records", problems, f"each of {records:,} records once")
@@ -76,7 +87,9 @@ class Records:
     def check_pairs(self) -> Check:
         """One matched row a pair; a statement that unites rows may give a pair several rows."""
         rows = self._value("SELECT count(*) FROM m", m=self._scan("matched", {0: "id"}))
-        problems = [f"matched holds {rows:,} rows, the manifest says {self._evidence.counts['matched_count']:,}"]
+        problems = [
+            f"matched holds {rows:,} rows, the manifest says {self._evidence.counts['matched_count']:,}"
+        ]
         if rows == self._evidence.counts["matched_count"]:
             problems = []
         if not self.lists:
@@ -97,7 +110,9 @@ class Records:
             )
             count, first = self._rows(_one(sql, f=f"fed_{side}", m=f"matched_{side}"))[0]
             if count:
-                problems.append(f"_{side}_partners is wrong in {count:,} matched rows, first for {side} record {first}")
+                problems.append(
+                    f"_{side}_partners is wrong in {count:,} matched rows, first for {side} record {first}"
+                )
         return result("partners", problems, "as counted from the pairs")
 
     def check_reasons(self) -> Check:
@@ -109,14 +124,18 @@ class Records:
             rows = self._rows(_one("SELECT reason, count(*) FROM u GROUP BY reason ORDER BY 1", u=scan))
             counted = {str(reason): int(n) for reason, n in rows}
             stated = self._evidence.manifest["reasons"][side]
-            problems += [f"{side}: {reason} is no known reason" for reason in counted if reason not in REASONS]
+            problems += [
+                f"{side}: {reason} is no known reason" for reason in counted if reason not in REASONS
+            ]
             problems += [
                 f"{side}: {reason} stands in {counted.get(reason, 0):,} rows, the manifest says {stated.get(reason, 0):,}"
                 for reason in sorted({*counted, *stated})
                 if counted.get(reason, 0) != stated.get(reason, 0)
             ]
             found |= {reason: found.get(reason, 0) + n for reason, n in counted.items()}
-        return result("reasons", problems, ", ".join(f"{r} {n:,}" for r, n in found.items()) or "nothing is unmatched")
+        return result(
+            "reasons", problems, ", ".join(f"{r} {n:,}" for r, n in found.items()) or "nothing is unmatched"
+        )
 
     def check_totals(self) -> Check:
         """Source = matched + unmatched for each control total, its row counts, and its unmatched part from the rows."""
@@ -133,19 +152,29 @@ class Records:
     def _total_problems(self, side: str, name: str, total: dict[str, Any]) -> Iterator[str]:
         with localcontext() as context:
             context.prec = _DIGITS
-            sums = {part: Decimal(total[part]["sum"]) for part in total if part in ("source", "matched", "unmatched")}
+            sums = {
+                part: Decimal(total[part]["sum"])
+                for part in total
+                if part in ("source", "matched", "unmatched")
+            }
             if sums["source"] != sums["matched"] + sums["unmatched"]:
                 yield f"{sums['source']:f} is not {sums['matched']:f} matched + {sums['unmatched']:f} unmatched"
         if total["source"]["empty"] != total["matched"]["empty"] + total["unmatched"]["empty"]:
             yield "the empty values do not add up"
         counts = self._evidence.counts
-        rows = {"source": f"{side}_record_count", "matched": f"matched_{side}_count", "unmatched": f"unmatched_{side}_count"}
+        rows = {
+            "source": f"{side}_record_count",
+            "matched": f"matched_{side}_count",
+            "unmatched": f"unmatched_{side}_count",
+        }
         for part, count in rows.items():
             if total[part]["rows"] != counts[count]:
                 yield f"{part} covers {total[part]['rows']:,} rows, {count} is {counts[count]:,}"
         yield from self._unmatched_problems(side, name, total["unmatched"], sums["unmatched"])
 
-    def _unmatched_problems(self, side: str, name: str, stated: dict[str, Any], stated_sum: Decimal) -> Iterator[str]:
+    def _unmatched_problems(
+        self, side: str, name: str, stated: dict[str, Any], stated_sum: Decimal
+    ) -> Iterator[str]:
         place = self._source_place(side, name)
         if place is None:
             yield "the unmatched rows have no such column"
@@ -153,7 +182,9 @@ class Records:
         kind = self._schemas[f"unmatched_{side}"].field(place).type
         number = lower(self._number(side, kind))
         scan = self._scan(f"unmatched_{side}", {place: "cell"})
-        asked = exp.select(exp.Sum(this=number.copy()), exp.Count(this=exp.Star()), exp.Count(this=number.copy()))
+        asked = exp.select(
+            exp.Sum(this=number.copy()), exp.Count(this=exp.Star()), exp.Count(this=number.copy())
+        )
         found, rows, filled = self._rows(asked.from_(scan.subquery("u")))[0]
         if Decimal(found or 0) != stated_sum:
             yield f"the unmatched rows add up to {Decimal(found or 0):f}, the manifest says {stated_sum:f}"
@@ -167,7 +198,7 @@ class Records:
         fixed = len(schema) - len(names)
         return fixed + names.index(name) if name in names and fixed >= 0 else None
 
-    def _number(self, side: str, kind: pa.DataType) -> exp.Expression:
+    def _number(self, side: str, kind: pa.DataType) -> exp.Expr:
         cell = exp.column("cell")
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             decimal, thousands = number_format(self._evidence.recipe, side)
@@ -182,7 +213,11 @@ class Records:
         for side in SIDES:
             matched = self._value("SELECT count(*) FROM m", m=f"matched_{side}")
             alone = self._value("SELECT count(*) FROM a", a=f"alone_{side}")
-            found |= {f"{side}_record_count": matched + alone, f"matched_{side}_count": matched, f"unmatched_{side}_count": alone}
+            found |= {
+                f"{side}_record_count": matched + alone,
+                f"matched_{side}_count": matched,
+                f"unmatched_{side}_count": alone,
+            }
         return found
 
     def _named(self, side: str, text: str, tree: exp.Query) -> list[str]:
@@ -228,22 +263,23 @@ class Records:
             selected.append(exp.alias_(parse_one(_PLACE, dialect="duckdb"), "place"))
         return exp.select(*selected).from_(table)
 
-    def _create(self, table: str, tree: exp.Expression) -> None:
+    def _create(self, table: str, tree: exp.Expr) -> None:
         create = exp.Create(this=exp.to_table(table), kind="TABLE", expression=tree)
         create.set("properties", exp.Properties(expressions=[exp.TemporaryProperty()]))
         self._connection.execute(create.sql("duckdb"))
 
-    def _rows(self, tree: exp.Expression) -> list[tuple[Any, ...]]:
-        return self._connection.execute(tree.sql("duckdb")).fetchall()
+    def _rows(self, tree: exp.Expr) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._connection.execute(tree.sql("duckdb")).fetchall()
+        return found
 
-    def _value(self, sql: str, **tables: str | int | exp.Expression) -> int:
+    def _value(self, sql: str, **tables: str | int | exp.Expr) -> int:
         return int(self._rows(_one(sql, **tables))[0][0])
 
 
-def _one(sql: str, **named: str | int | exp.Expression) -> exp.Query:
+def _one(sql: str, **named: str | int | exp.Expr) -> exp.Query:
     """A statement in which tables of those names become other tables or statements, and columns numbers."""
 
-    def place(node: exp.Expression) -> exp.Expression:
+    def place(node: exp.Expr) -> exp.Expr:
         found = named.get(node.name) if isinstance(node, (exp.Table, exp.Column)) else None
         if isinstance(node, exp.Column) and isinstance(found, int):
             return exp.Literal.number(found)
@@ -251,7 +287,9 @@ def _one(sql: str, **named: str | int | exp.Expression) -> exp.Query:
             return node
         if isinstance(found, str):
             return exp.alias_(exp.to_table(found), node.alias_or_name, table=True)
-        return exp.Subquery(this=found.copy(), alias=exp.TableAlias(this=exp.to_identifier(node.alias_or_name)))
+        return exp.Subquery(
+            this=found.copy(), alias=exp.TableAlias(this=exp.to_identifier(node.alias_or_name))
+        )
 
     tree = parse_one(sql, dialect="duckdb").transform(place)
     assert isinstance(tree, exp.Query), "templates are queries"

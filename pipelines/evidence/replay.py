@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from recipe import mask_uri
 
 from pipelines.errors import EvidenceError, PipelineError
 from pipelines.evidence.files import Check, result
@@ -21,6 +18,7 @@ from pipelines.options import RunRequest
 from pipelines.prepare import SIDES as SIDE_NAMES
 from pipelines.prepare import prepare
 from pipelines.workdir import SETS
+from recipe import mask_uri, write_json
 
 MASK = "***"
 # What in a snapshot tells one state of a source from another and can be asked again. The rest (a server's version, the
@@ -60,8 +58,9 @@ def replay(
     makes a run fail.
     """
     evidence = Evidence(folder)
-    with _target(output) as target:
-        request = _request(evidence, target, dict(sources or {}), memory_limit)
+    with tempfile.TemporaryDirectory(prefix="kalla-replay-") as scratch:
+        target = str(Path(scratch) / "evidence") if output is None else str(Path(output).absolute())
+        request = _request(evidence, Path(scratch), target, dict(sources or {}), memory_limit)
         state = check_sources(evidence, request)
         if not state.ok and not allow_changed:
             raise EvidenceError(
@@ -73,22 +72,16 @@ def replay(
         if outcome["status"] != "completed":
             error = outcome["error"]
             raise PipelineError(error["message"], code=error["code"], details=error["details"])
-        checks = (state, *compare(evidence, Evidence(target)))
-        versions = _other_versions(evidence, Evidence(target))
+        again = Evidence(target)
+        checks = (state, *compare(evidence, again))
+        versions = _other_versions(evidence, again)
     kept = None if output is None else str(Path(output).absolute())
     return Comparison(evidence.manifest["run_id"], request.run_id, checks, versions, kept)
 
 
-@contextlib.contextmanager
-def _target(output: str | Path | None) -> Iterator[str]:
-    if output is not None:
-        yield str(Path(output).absolute())
-        return
-    with tempfile.TemporaryDirectory(prefix="kalla-replay-") as folder:
-        yield str(Path(folder) / "evidence")
-
-
-def _request(evidence: Evidence, output: str, sources: dict[str, str], memory_limit: int | None) -> RunRequest:
+def _request(
+    evidence: Evidence, scratch: Path, output: str, sources: dict[str, str], memory_limit: int | None
+) -> RunRequest:
     """The run as it was: the same strategy and partitions, so that the same parts come out."""
     for side in SIDES:
         uri = evidence.recipe["sources"][side].get("uri")
@@ -100,8 +93,11 @@ def _request(evidence: Evidence, output: str, sources: dict[str, str], memory_li
                 hint=f"Give it with --set {side}=URI.",
             )
     plan = evidence.manifest["plan"]
+    # A file keeps the numbers of filters digit for digit.
+    recipe = scratch / "recipe.json"
+    recipe.write_text(write_json(evidence.recipe), encoding="utf-8")
     return RunRequest(
-        recipe=_plain(evidence.recipe),
+        recipe=str(recipe),
         output=output,
         run_id=str(uuid.uuid4()),
         strategy=plan["strategy"],
@@ -111,15 +107,6 @@ def _request(evidence: Evidence, output: str, sources: dict[str, str], memory_li
         memory_limit=memory_limit,
         sources=sources,
     )
-
-
-def _plain(value: Any) -> Any:
-    """A document that travels as JSON: exact numbers of filters become floats only where that loses nothing."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
 
 
 def check_sources(evidence: Evidence, request: RunRequest) -> Check:
@@ -144,7 +131,7 @@ def check_sources(evidence: Evidence, request: RunRequest) -> Check:
 
 def compare(first: Evidence, second: Evidence) -> Iterator[Check]:
     """Counts, reasons, control totals, then every part of two pieces of evidence."""
-    for name in ("recipe_hash", "counts", "reasons", "control_totals"):
+    for name in ("counts", "reasons", "control_totals"):
         was, now = first.manifest[name], second.manifest[name]
         yield result(name, _differences(was, now, ""), "the same")
     for set_name in SETS:

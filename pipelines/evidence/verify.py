@@ -10,14 +10,13 @@ from pathlib import Path
 
 import duckdb
 
-from recipe import write_json
-
 from pipelines import engine
 from pipelines.errors import EvidenceError
 from pipelines.evidence.files import Check, check_bytes, check_files, check_rows, result
 from pipelines.evidence.reader import Evidence
 from pipelines.evidence.records import SIDES, Records, guarded, not_checked
 from pipelines.workdir import SETS
+from recipe import write_json
 
 CHECKS = {
     "recipe": "the recipe is the one whose hash the manifest gives",
@@ -107,9 +106,15 @@ def check_recipe(evidence: Evidence) -> Check:
     problems = []
     if digest != stated["recipe_hash"]:
         problems.append(f"the recipe's SHA-256 is {digest}, the manifest says {stated['recipe_hash']}")
-    problems += [f"{n} differs from the recipe's" for n in ("recipe_id", "match_sql") if stated[n] != recipe.get(n)]
+    problems += [
+        f"{n} differs from the recipe's" for n in ("recipe_id", "match_sql") if stated[n] != recipe.get(n)
+    ]
     for side in SIDES:
         source = recipe.get("sources", {}).get(side, {})
         names = ("alias", "type", "primary_key")
-        problems += [f"{n} of {side} differs from the recipe's" for n in names if stated["sources"][side][n] != source.get(n)]
+        problems += [
+            f"{n} of {side} differs from the recipe's"
+            for n in names
+            if stated["sources"][side][n] != source.get(n)
+        ]
     return result("recipe", problems, f"{stated['recipe_id']}, SHA-256 {digest}")

@@ -86,7 +86,9 @@ def _write_set(book: xlsxwriter.Workbook, evidence: Evidence, set_name: str) -> 
     makers = [cell_maker(field.type, numbers[i]) for i, field in enumerate(schema)]
     row = 0
     for batch in evidence.batches(set_name):
-        columns = [list(map(make, column.to_pylist())) for make, column in zip(makers, batch.columns, strict=True)]
+        columns = [
+            list(map(make, column.to_pylist())) for make, column in zip(makers, batch.columns, strict=True)
+        ]
         for cells in zip(*columns, strict=True):
             row += 1
             _write_row(sheet, row, list(cells), formats, set_name)
@@ -121,7 +123,13 @@ def _number_texts(evidence: Evidence, set_name: str, field: pa.Field) -> NumberT
     found = set()
     for side in SIDES:
         for name in evidence.manifest["control_totals"][side]:
-            names = {name} if set_name == f"unmatched_{side}" else {name, f"{side}_{name}"} if set_name == "matched" else set()
+            names = (
+                {name}
+                if set_name == f"unmatched_{side}"
+                else {name, f"{side}_{name}"}
+                if set_name == "matched"
+                else set()
+            )
             if field.name in names:
                 found.add(number_format(evidence.recipe, side))
     return NumberTexts(*found.pop()) if len(found) == 1 else None
@@ -137,7 +145,9 @@ def _write_summary(book: xlsxwriter.Workbook, evidence: Evidence) -> None:
     sheet.set_column(1, 6, 22)
     for row, cells in enumerate(summary_rows(evidence)):
         heading = len(cells) == 1 or row == 0
-        _write_row(sheet, row, cells, [bold if heading or i == 0 else None for i in range(len(cells))], "Summary")
+        _write_row(
+            sheet, row, cells, [bold if heading or i == 0 else None for i in range(len(cells))], "Summary"
+        )
         if heading and cells:
             sheet.write_string(row, 0, str(cells[0]), bold)
 
@@ -149,29 +159,50 @@ def summary_rows(evidence: Evidence) -> list[list[Cell]]:
     rows.append(["Records", "Read", "Matched", "Unmatched"])
     for side in SIDES:
         names = (f"{side}_record_count", f"matched_{side}_count", f"unmatched_{side}_count")
-        rows.append([f"{side.title()}: {stated['sources'][side]['alias']}", *(float(counts[n]) for n in names)])
+        rows.append(
+            [f"{side.title()}: {stated['sources'][side]['alias']}", *(float(counts[n]) for n in names)]
+        )
     rows.append(["Pairs", float(counts["matched_count"])])
     rate = counts["match_rate"]
     rows += [["Match rate (left records)", "–" if rate is None else f"{rate:.2%}"], []]
     rows += _total_rows(stated) + _reason_rows(stated)
     rows += [["Recipe"], ["Id", stated["recipe_id"]], ["SHA-256", stated["recipe_hash"]]]
-    rows += [["In words", str(evidence.recipe.get("match_description", ""))], ["SQL", stated["match_sql"][:_MOST_TEXT]], []]
+    rows += [
+        ["In words", str(evidence.recipe.get("match_description", ""))],
+        ["SQL", stated["match_sql"][:_MOST_TEXT]],
+        [],
+    ]
     rows.append(["Sources"])
     for side in SIDES:
         source = stated["sources"][side]
         state = ", ".join(f"{k} {v}" for k, v in source["snapshot"].items())
         key = ", ".join(source["primary_key"])
-        rows.append([side.title(), source["alias"], source["type"], source["uri"][:_MOST_TEXT], f"key {key}", state[:_MOST_TEXT]])
+        rows.append(
+            [
+                side.title(),
+                source["alias"],
+                source["type"],
+                source["uri"][:_MOST_TEXT],
+                f"key {key}",
+                state[:_MOST_TEXT],
+            ]
+        )
     rows += [[], ["Run"], ["Id", stated["run_id"]], ["Started", stated["times"]["started_at"]]]
     rows += [["Completed", stated["times"]["completed_at"]]]
     rows += [[f"Version of {name}", version] for name, version in stated["versions"].items()]
     rows += [["SHA-256 of manifest.json", evidence.manifest_sha256], []]
-    rows += [["Warnings"], *([w["message"][:_MOST_TEXT]] for w in stated["warnings"])] if stated["warnings"] else []
+    rows += (
+        [["Warnings"], *([w["message"][:_MOST_TEXT]] for w in stated["warnings"])]
+        if stated["warnings"]
+        else []
+    )
     return rows
 
 
 def _total_rows(stated: dict[str, Any]) -> list[list[Cell]]:
-    rows: list[list[Cell]] = [["Control totals", "Column", "Read", "Matched", "Unmatched", "Without a number"]]
+    rows: list[list[Cell]] = [
+        ["Control totals", "Column", "Read", "Matched", "Unmatched", "Without a number"]
+    ]
     make = cell_maker(pa.decimal128(38, 10))
     for side in SIDES:
         for name, total in stated["control_totals"][side].items():
@@ -184,6 +215,7 @@ def _reason_rows(stated: dict[str, Any]) -> list[list[Cell]]:
     rows: list[list[Cell]] = [["Unmatched because", "Reason", "Records"]]
     for side in SIDES:
         rows += [
-            [side.title(), REASONS.get(reason, reason), float(n)] for reason, n in stated["reasons"][side].items()
+            [side.title(), REASONS.get(reason, reason), float(n)]
+            for reason, n in stated["reasons"][side].items()
         ]
     return [*rows, []]

@@ -30,10 +30,10 @@ _SHORT_DIGITS = 18
 def lower_add_sub(node: exp.Expression, low: Lowering) -> Typed:
     interval = node.expression if isinstance(node.expression, exp.Interval) else None
     if interval is not None:
-        moment = as_time(low.shared, low.lower(node.this), node.this)
+        moment = as_time(low.shared, low.lower(node.this), node.this, Kind.TIMESTAMP)
         return add_interval(low, moment, interval, type(node))
     if isinstance(node.this, exp.Interval) and isinstance(node, exp.Add):
-        moment = as_time(low.shared, low.lower(node.expression), node.expression)
+        moment = as_time(low.shared, low.lower(node.expression), node.expression, Kind.TIMESTAMP)
         return add_interval(low, moment, node.this, exp.Add)
     left, right = low.lower(node.this), low.lower(node.expression)
     if left.kind.is_time or right.kind.is_time:
@@ -131,7 +131,7 @@ def _binary(node: exp.Expression, left: Typed, right: Typed) -> exp.Expression:
 
 
 def _kind(a: Typed, b: Typed) -> Kind:
-    return Kind.UNKNOWN if a.unknown and b.unknown else Kind.DECIMAL
+    return Kind.UNKNOWN if a.unknown or b.unknown else Kind.DECIMAL
 
 
 def _scale(value: Typed) -> int:

@@ -18,7 +18,7 @@ from recipe.compiler.logic import lower_condition
 from recipe.compiler.lowering import Lowering, SubQuery
 from recipe.compiler.provenance import row_order
 from recipe.compiler.refusals import explain, refuse_clauses
-from recipe.compiler.report import UNSUPPORTED, UNTRACEABLE, WRONG_ARGUMENTS
+from recipe.compiler.report import UNTRACEABLE, WRONG_ARGUMENTS
 from recipe.compiler.rules import RULES
 from recipe.compiler.scope import Scope, find
 from recipe.compiler.tables import add_sources, cte_name
@@ -49,17 +49,22 @@ class Binder:
         if isinstance(node, (exp.Intersect, exp.Except)):
             word = node.key.upper()
             message = f"{word} cannot be traced to source rows: use EXISTS or NOT EXISTS"
-            self.shared.findings.problem(UNTRACEABLE, message, node)
+            self._refuse(message, self.shared.findings.word((word,), node.expression) or 0)
             return None
         if isinstance(node, exp.Values):
-            self.shared.findings.problem(UNTRACEABLE, "VALUES cannot be traced to source rows", node)
+            self._refuse("VALUES cannot be traced to source rows", node)
             return None
         if isinstance(node, exp.Union):
             return self._union(node, parent, ctes, top)
         if isinstance(node, exp.Select):
             return self._select(node, parent, ctes, top)
         explain(self.shared.findings, node)
+        self.shared.usage.broken = True
         return None
+
+    def _refuse(self, message: str, at: exp.Expression | int) -> None:
+        self.shared.findings.problem(UNTRACEABLE, message, at)
+        self.shared.usage.broken = True
 
     def _with(self, node: exp.Expression, parent: Scope | None, ctes: tuple[Cte, ...]) -> list[Cte]:
         with_ = node.args.get("with_")
@@ -68,7 +73,7 @@ class Binder:
             return made
         if with_.args.get("recursive"):
             message = "WITH RECURSIVE cannot be traced to source rows"
-            self.shared.findings.problem(UNTRACEABLE, message, with_)
+            self._refuse(message, self.shared.findings.word(("RECURSIVE",)) or 0)
             return made
         refuse_clauses(self.shared.findings, with_, ("expressions",), "WITH")
         for part in with_.expressions:
@@ -139,13 +144,7 @@ class Binder:
         scope = Scope(parent=parent)
         froms: list[FromItem] = []
         seen = (*ctes, *made)
-        if node.args.get("from_") is None:
-            if top:
-                findings.problem(
-                    UNSUPPORTED, "the SELECT has no FROM: it must read left_src and right_src", node
-                )
-                return None
-        else:
+        if node.args.get("from_") is not None:
             add_sources(self, node, scope, froms, seen)
         where: list[Conjunct] = []
         if node.args.get("where") is not None:
@@ -169,7 +168,7 @@ class Binder:
             query.group = self._group(group, node, self.lowering(scope, ctes, "GROUP BY"))
         if having is not None:
             query.having = lower_condition(having.this, replace(low, clause="HAVING", windows=False))
-        if query.grouped:
+        if query.grouped and (group is None or query.group):
             check_grouping(self.shared.findings, query)
         bind_order(node, low, query.items)
 

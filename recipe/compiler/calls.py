@@ -69,7 +69,7 @@ def counted(
     need = (
         f"{signature.at_least}" if most == signature.at_least else f"{signature.at_least} to {most or 'many'}"
     )
-    message = f"{signature.name} takes {need} arguments; {len(parts)} are given"
+    message = f"{signature.name} takes {need} arguments; given: {len(parts)}"
     low.problem(WRONG_ARGUMENTS, message, node)
     return False
 

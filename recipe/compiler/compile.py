@@ -15,7 +15,6 @@ from recipe.compiler.report import (
     MISSING_SIDE,
     NO_CONDITION,
     OUTER_JOIN,
-    UNKNOWN_TABLE,
     UNTRACEABLE,
     Findings,
 )
@@ -84,11 +83,10 @@ def _plan(
 def _both_sides(shared: Shared, tree: exp.Expression, query: BoundQuery | None) -> None:
     """Every pair needs a row of each side: both tables named, and both kept together in result rows."""
     findings = shared.findings
-    if any(problem.code == UNKNOWN_TABLE for problem in findings.problems):
-        return
     missing = [TABLE_OF[side] for side in (LEFT, RIGHT) if side not in shared.usage.tables]
-    if missing and not (query is None and findings.problems):
-        message = f"{' and '.join(missing)} is not used: match_sql must read left_src and right_src"
+    if missing and not shared.usage.broken:
+        unused = "left_src and right_src are" if len(missing) == 2 else f"{missing[0]} is"
+        message = f"{unused} not used: match_sql must read left_src and right_src"
         findings.problem(MISSING_SIDE, message)
     elif query is not None and not findings.problems and not any(len(held) == 2 for held in query.holds):
         findings.problem(UNTRACEABLE, _apart(tree, query), tree)

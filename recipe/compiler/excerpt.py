@@ -30,10 +30,15 @@ _OPEN = {TokenType.L_PAREN, TokenType.CASE}
 _CLOSE = {TokenType.R_PAREN, TokenType.END}
 
 
-def excerpt(sql: str, tokens: Sequence[Token], node: exp.Expression, span: tuple[int, int] | None) -> str:
+def excerpt(
+    sql: str,
+    tokens: Sequence[Token],
+    starts: Sequence[int],
+    node: exp.Expression,
+    span: tuple[int, int] | None,
+) -> str:
     """A slice of ``sql`` that means ``node``, or ``node`` written in PostgreSQL's dialect."""
     if span is not None and tokens:
-        starts = [t.start for t in tokens]
         first = bisect_left(starts, span[0])
         last = max(first, bisect_left(starts, span[1] + 1) - 1)
         for left, right in _windows(tokens, first, last):

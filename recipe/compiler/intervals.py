@@ -47,6 +47,7 @@ _FIELDS = (
     "MINUTE",
     "SECOND",
 )
+_CLOCK = ("HOUR", "MINUTE", "SECOND")
 _TRUNCATES = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
 
 
@@ -91,7 +92,9 @@ def lower_lone_interval(node: exp.Expression, low: Lowering) -> Typed:
 
 def lower_extract(node: exp.Expression, low: Lowering) -> Typed:
     field = node.this.name.upper()
-    moment = utc(as_time(low.shared, low.lower(node.expression), node.expression))
+    # A text keeps its clock only where the clock is asked for: a plain date is then still a date.
+    target = Kind.TIMESTAMP if field in _CLOCK else Kind.DATE
+    moment = utc(as_time(low.shared, low.lower(node.expression), node.expression, target))
     if field not in _FIELDS:
         message = f"EXTRACT knows {', '.join(_FIELDS)}; not {field}"
         return low.problem(WRONG_ARGUMENTS, message, node)

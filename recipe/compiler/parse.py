@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ MAX_LENGTH = 65_536
 MAX_NESTING = 32
 # Left-leaning chains (a || b || c ...) cost no nesting but make deep trees, which later passes walk
 # recursively.
-MAX_TREE_DEPTH = 100
+MAX_TREE_DEPTH = 64
 
 _OPEN = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
@@ -43,13 +44,16 @@ def parse_statement(sql: str, findings: Findings) -> exp.Expression | None:
     tokens = _tokens(sql, findings)
     if tokens is None or not _one_select(tokens, findings) or not _shallow(tokens, findings):
         return None
-    findings.tokens = tokens
+    findings.read(tokens)
     tree = _parse(sql, tokens, findings)
     if tree is None:
         return None
     tree = balance(tree)
     if _depth(tree) > MAX_TREE_DEPTH:
-        _too_deep(findings)
+        message = (
+            f"an expression is too deep: more than {MAX_TREE_DEPTH} operators or calls build on each other"
+        )
+        findings.problem(TOO_DEEP, message)
         return None
     while isinstance(tree, exp.Subquery) and not tree.alias and set(_set_args(tree)) == {"this"}:
         tree = tree.this
@@ -63,7 +67,9 @@ def _tokens(sql: str, findings: Findings) -> list[Token] | None:
     try:
         tokens = Postgres().tokenize(sql)
     except SqlglotError:
-        findings.problem(SYNTAX, "the SQL cannot be read: a quote or a comment is not closed")
+        findings.problem(
+            SYNTAX, "the SQL cannot be read: a quote or a comment is not closed", _open_quote(sql)
+        )
         return None
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
@@ -73,13 +79,18 @@ def _tokens(sql: str, findings: Findings) -> list[Token] | None:
     return tokens
 
 
+def _open_quote(sql: str) -> int | None:
+    """The quote that is never closed, as far as counting quotes can tell."""
+    return next((sql.rfind(mark) for mark in ("'", '"') if sql.count(mark) % 2), None)
+
+
 def _one_select(tokens: Sequence[Token], findings: Findings) -> bool:
     first = next((t for t in tokens if t.token_type != TokenType.L_PAREN), tokens[0])
     word = first.text.upper()
-    for before, semicolon in zip((None, *tokens), tokens, strict=False):
-        if semicolon.token_type == TokenType.SEMICOLON and before is not None:
+    for semicolon, next_statement in pairwise(tokens):
+        if semicolon.token_type == TokenType.SEMICOLON:
             message = "several statements are not allowed: match_sql is one SELECT"
-            findings.problem(FORBIDDEN, message, semicolon.start)
+            findings.problem(FORBIDDEN, message, next_statement.start)
             break
     if word not in ("SELECT", "WITH") or first.token_type in (TokenType.IDENTIFIER, TokenType.STRING):
         if word in _OTHER_STATEMENTS:
@@ -134,19 +145,41 @@ def _parse(sql: str, tokens: Sequence[Token], findings: Findings) -> exp.Express
 def _syntax(error: ParseError, findings: Findings) -> None:
     detail = error.errors[0] if error.errors else {}
     near, line, column = str(detail.get("highlight") or ""), detail.get("line"), detail.get("col")
-    reason = str(detail.get("description") or "it is not complete").rstrip(".")
-    if line is None or column is None:
-        findings.problem(SYNTAX, f"the SQL cannot be read: {reason}")
+    at = None if line is None or column is None else _offset(findings.sql, int(line), int(column), near)
+    said = str(detail.get("description") or "")
+    if "number of provided arguments" in said or "expressions.math" in said or "expressions.string" in said:
+        message = "a function is called with the wrong number of arguments"
+        findings.problem(WRONG_ARGUMENTS, message, at)
         return
-    starts = [0]
-    for text in findings.sql.split("\n"):
-        starts.append(starts[-1] + len(text) + 1)
-    at = max(0, starts[min(int(line), len(starts) - 1) - 1] + int(column) - max(1, len(near)))
-    if "argument" in reason.lower():
-        findings.problem(WRONG_ARGUMENTS, f"a function is called with the wrong arguments: {reason}", at)
+    function = _table_function(findings.tokens)
+    if function is not None:
+        message = f"the table function {function.text} is not allowed: the tables are left_src and right_src"
+        findings.problem(FORBIDDEN, message, function.start)
         return
+    # The parser's own words name its classes; only what it expected is of use.
+    expected = re.match(r"Expect(?:ing|ed) ([\w ()]+?)(?: but|\.|$)", said)
+    reason = f"{expected[1]} is expected" if expected else "something is missing or out of place"
     shown = f" near {near!r}" if near else ""
-    findings.problem(SYNTAX, f"the SQL cannot be read{shown}: {reason}", min(at, len(findings.sql)))
+    findings.problem(SYNTAX, f"the SQL cannot be read{shown}: {reason}", at)
+
+
+def _table_function(tokens: Sequence[Token]) -> Token | None:
+    """A call where a table belongs, which the parser may not even be able to read."""
+    for place, name, bracket in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        word = name.text.upper()
+        if place.token_type in (TokenType.FROM, TokenType.JOIN) and bracket.token_type == TokenType.L_PAREN:
+            if word.isidentifier() and word not in ("SELECT", "LATERAL", "UNNEST", "VALUES"):
+                return name
+    return None
+
+
+def _offset(sql: str, line: int, column: int, near: str) -> int:
+    """The parser gives the line and the column of a token's last character."""
+    starts = [0]
+    for text in sql.split("\n"):
+        starts.append(starts[-1] + len(text) + 1)
+    start = starts[min(line, len(starts) - 1) - 1] + column - max(1, len(near))
+    return min(max(0, start), len(sql))
 
 
 def _depth(tree: exp.Expression) -> int:

@@ -2,14 +2,15 @@
 
 Trees in a plan are sqlglot expressions in which
 
-- a column of a source is ``Column(this=<exact name, quoted>, table="l" | "r")`` whatever aliases the SQL
-used;
-- a text read as a number or date is ``Anonymous("KALLA_NUMBER" | "KALLA_DATE", [text, decimal, thousands |
-  date_order])``, with the source's format as string literals; NULL when the text does not parse;
-- an exact decimal division is ``Anonymous("KALLA_DIVIDE", [a, b])``; a double beside a decimal is
-  ``Anonymous("KALLA_EXACT", [double])``;
+- a column of a source is ``Column(this=<exact name, quoted>, table="l" | "r")``, whatever aliases the SQL used;
+- a text read as a number, date or timestamp is ``Anonymous("KALLA_NUMBER", [text, decimal, thousands])``,
+  ``Anonymous("KALLA_DATE", [text, date_order])`` or ``Anonymous("KALLA_TIMESTAMP", [text, date_order])``,
+  with the source's format as string literals; NULL when the text does not parse;
+- an exact decimal division is ``Anonymous("KALLA_DIVIDE", [a, b])``, NULL where b is zero; a double beside a
+  decimal is ``Anonymous("KALLA_EXACT", [double])``;
 - the product's functions are ``Anonymous("<NAME>", [...])`` with the name in upper case;
-- everything else is plain SQL that every engine of the product understands.
+- everything else is plain SQL that every engine of the product understands. ``node.meta["kind"]`` holds the
+  Kind of each part that the compiler has built.
 """
 
 from __future__ import annotations
@@ -62,8 +63,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Output:
-    """One column of the matched set. A plain source column has ``side`` and ``column``; else only
-    ``tree``.
+    """One column of the matched set. A plain source column has ``side`` and ``column``; else only ``tree``.
+
+    In a GENERAL plan an output without ``side`` is the column of that name in the traced statement's
+    result, and one with ``side`` is a key column that the select list lacks: its value belongs to the
+    pair's row of that side.
     """
 
     name: str
@@ -88,7 +92,8 @@ class TracedQuery:
 
     ``tree`` is a complete statement over the tables ``left_src`` and ``right_src`` (each with the hidden
     integer column ``row_column``), whose select list is ``left_rows``, ``right_rows`` (BIGINT lists,
-    ascending, distinct, never NULL) and then the outputs in order under their evidence names.
+    ascending, distinct, never NULL, never empty) and then, under their evidence names and in order, the
+    outputs of the plan that have no ``side``.
     """
 
     tree: exp.Expression

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from sqlglot import exp
 
-from recipe.columns import nearest_names
 from recipe.compiler.builtins import BUILTINS
 from recipe.compiler.report import FORBIDDEN, UNSUPPORTED, UNTRACEABLE, Findings
 
@@ -30,6 +30,8 @@ _NOT_REPEATABLE_NAMES = frozenset(
 )
 _STATEMENTS = (exp.DML, exp.DDL, exp.Command, exp.Copy, exp.Set, exp.Pragma, exp.Attach, exp.Detach, exp.Drop)
 _PARAMETERS = (exp.Placeholder, exp.Parameter, exp.SessionParameter)
+# Functions to the parser, operators to people.
+_OPERATORS = (exp.Connector, exp.Array, exp.Struct, exp.JSONExtract, exp.Collate, exp.Pow)
 
 # Clauses of SELECT that would make rows impossible to follow, or that no engine of the product shares.
 _CLAUSES: dict[str, tuple[str, str]] = {
@@ -46,11 +48,23 @@ _CLAUSES: dict[str, tuple[str, str]] = {
     "connect": (UNTRACEABLE, "CONNECT BY cannot be traced to source rows"),
     "by_name": (UNSUPPORTED, "UNION BY NAME is not supported: list the columns in order"),
     "only": (UNSUPPORTED, "ONLY is not supported"),
-    "hints": (UNSUPPORTED, "hints are not supported"),
     "hint": (UNSUPPORTED, "hints are not supported"),
     "distribute": (UNSUPPORTED, "DISTRIBUTE BY is not supported"),
     "cluster": (UNSUPPORTED, "CLUSTER BY is not supported"),
     "sort": (UNSUPPORTED, "SORT BY is not supported"),
+}
+
+
+# The keyword that begins a clause, where it is not the clause's own name.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "limit": ("LIMIT", "FETCH"),
+    "locks": ("FOR",),
+    "windows": ("WINDOW",),
+    "laterals": ("LATERAL",),
+    "pivots": ("PIVOT", "UNPIVOT"),
+    "sample": ("TABLESAMPLE",),
+    "match": ("MATCH_RECOGNIZE",),
+    "by_name": ("NAME",),
 }
 
 
@@ -64,7 +78,9 @@ def refuse_clauses(findings: Findings, node: exp.Expression, allowed: Iterable[s
             clause, (UNSUPPORTED, f"{clause.strip('_').upper()} is not supported in {what}")
         )
         place = value[0] if isinstance(value, list) else value
-        findings.problem(code, message, place if isinstance(place, exp.Expression) else node)
+        near = place if isinstance(place, exp.Expression) else node
+        word = findings.word(_WORDS.get(clause, (clause.strip("_"),)), near)
+        findings.problem(code, message, near if word is None else word)
         refused = True
     return refused
 
@@ -74,37 +90,51 @@ def explain(findings: Findings, node: exp.Expression) -> None:
     if isinstance(node, _STATEMENTS):
         findings.problem(FORBIDDEN, f"{node.key.upper()} is not allowed: match_sql is one SELECT", node)
     elif isinstance(node, _NOT_REPEATABLE):
-        findings.problem(FORBIDDEN, f"{node.sql(dialect='postgres')} is not allowed: {_SAME_RESULT}", node)
+        name = _function_name(findings, node)
+        findings.problem(FORBIDDEN, f"{name.upper()} is not allowed: {_SAME_RESULT}", _place(findings, node))
     elif isinstance(node, _PARAMETERS):
         message = (
-            f"{node.sql(dialect='postgres')} is not allowed: write the value itself, parameters have none"
+            "parameters (:name, ? or $1) are not allowed, they have no value here: write the value itself"
         )
-        findings.problem(FORBIDDEN, message, node)
-    elif isinstance(node, (exp.Unnest, exp.UDTF, exp.Lateral)):
-        findings.problem(UNTRACEABLE, f"{node.key.upper()} cannot be traced to source rows", node)
-    elif isinstance(node, exp.Func) and not isinstance(
-        node, (exp.Connector, exp.Array, exp.Struct, exp.JSONExtract)
-    ):
+        findings.problem(FORBIDDEN, message, findings.word((":", "?", "$", "@"), node))
+    elif isinstance(node, (exp.Unnest, exp.UDTF, exp.Lateral, exp.Explode)):
+        word = "UNNEST" if isinstance(node, (exp.Unnest, exp.Explode)) else node.key.upper()
+        findings.problem(UNTRACEABLE, f"{word} cannot be traced to source rows", _place(findings, node, word))
+    elif isinstance(node, exp.Func) and not isinstance(node, _OPERATORS):
         refuse_function(findings, node, _function_name(findings, node), ())
     else:
-        findings.problem(UNSUPPORTED, f"{_construct(node)} is not supported: {_short(findings, node)}", node)
+        message = f"{_construct(node)} is not supported: {_short(findings, node)}"
+        findings.problem(UNSUPPORTED, message, node)
 
 
 def refuse_function(findings: Findings, node: exp.Expression, name: str, product: Iterable[str]) -> None:
     """A function that is not on the allow-list, with the nearest that is."""
+    place = _place(findings, node, name)
     if name.upper() in _NOT_REPEATABLE_NAMES:
-        findings.problem(FORBIDDEN, f"{name.upper()} is not allowed: {_SAME_RESULT}", node)
+        findings.problem(FORBIDDEN, f"{name.upper()} is not allowed: {_SAME_RESULT}", place)
         return
-    near = nearest_names(name, [n.lower() for n in (*product, *BUILTINS)])
+    known = {n.lower() for n in (*product, *BUILTINS)}
+    near = difflib.get_close_matches(name.lower(), sorted(known), n=2, cutoff=0.75)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    findings.problem(FORBIDDEN, f"the function {name} may not be used in match_sql{hint}", node)
+    findings.problem(FORBIDDEN, f"the function {name} may not be used in match_sql{hint}", place)
+
+
+def _place(findings: Findings, node: exp.Expression, *words: str) -> exp.Expression | int:
+    """A node's own token; for the few the parser notes nowhere, the token with its name."""
+    if any(isinstance(n.meta.get("start"), int) for n in node.walk()):
+        return node
+    names = [*words, node.key]
+    if isinstance(node, exp.Func):
+        names.append(node.sql_name())
+    found = findings.word(names)
+    return node if found is None else found
 
 
 def _function_name(findings: Findings, node: exp.Func) -> str:
     start, end = node.meta.get("start"), node.meta.get("end")
     if isinstance(start, int) and isinstance(end, int):
         return findings.sql[start : end + 1]
-    return node.sql_name() if not isinstance(node, exp.Anonymous) else node.name
+    return node.name if isinstance(node, exp.Anonymous) else node.sql_name()
 
 
 def _construct(node: exp.Expression) -> str:

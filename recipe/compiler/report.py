@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from sqlglot import exp
@@ -65,6 +66,7 @@ class Findings:
     def __init__(self, sql: str) -> None:
         self.sql = sql
         self.tokens: list[Token] = []
+        self.starts: list[int] = []  # of the tokens, for searching
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
@@ -82,14 +84,41 @@ class Findings:
         """The person's own text of a node where it can be cut out of the statement, else the node written
         out.
         """
-        return excerpt(self.sql, self.tokens, node, span_of(node))
+        return excerpt(self.sql, self.tokens, self.starts, node, span_of(node))
+
+    def read(self, tokens: list[Token]) -> None:
+        """Keep the statement's tokens, from which texts and places are taken."""
+        self.tokens = tokens
+        self.starts = [token.start for token in tokens]
+
+    def word(self, words: Iterable[str], near: exp.Expression | None = None) -> int | None:
+        """Where one of some keywords stands: the last one before ``near``, else the first of all."""
+        wanted = {word.upper() for word in words}
+        found = [token.start for token in self.tokens if token.text.upper() in wanted]
+        limit = offset_of(near) if near is not None else None
+        before = [start for start in found if limit is not None and start <= limit]
+        return before[-1] if before else found[0] if found else None
 
     def _where(self, at: exp.Expression | int | None) -> str:
-        offset = at if isinstance(at, int) or at is None else offset_of(at)
+        offset = at if isinstance(at, int) or at is None else self._begin(at)
         if offset is None:
             return ""
         line, column = position(self.sql, offset)
         return f"line {line}, column {column}: "
+
+    def _begin(self, node: exp.Expression) -> int | None:
+        """Where a node begins. Some functions are noted by their arguments only: the name is before."""
+        offset = offset_of(node)
+        if offset is None or not isinstance(node, exp.Func) or "start" in node.meta:
+            return offset
+        at = bisect_left(self.starts, offset)
+        if (
+            2 <= at < len(self.tokens)
+            and self.tokens[at - 1].text == "("
+            and self.tokens[at - 2].text.isidentifier()
+        ):
+            return self.tokens[at - 2].start
+        return offset
 
 
 def position(sql: str, offset: int) -> tuple[int, int]:

@@ -197,6 +197,8 @@ def _not_found(shared: Shared, scope: Scope, column: exp.Expression) -> Typed:
 def _hints(identifier: exp.Identifier, within: list[Source], everywhere: list[Source]) -> str:
     near = nearest_names(identifier.name, [c.name for s in within for c in s.columns or ()])
     hint = f"; did you mean {' or '.join(_shown(n) for n in near)}?" if near else ""
+    if any(n.casefold() == identifier.name.casefold() for n in near):
+        return hint
     for source in everywhere:
         columns = [c.name for c in source.columns or ()]
         loose = exp.to_identifier(identifier.name, quoted=False)

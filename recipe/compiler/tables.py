@@ -129,6 +129,7 @@ def _add(
     item = _source(binder, node, join, scope, ctes)
     if item is None:
         # The fault is reported; a source of unknown columns keeps every use of it from being reported too.
+        binder.shared.usage.broken = True
         alias = node.alias_or_name
         item = FromItem(Source(alias, binder.shared.fresh("s"), None), join)
     name = item.source.name

@@ -70,6 +70,7 @@ class Usage:
     parses: list[Parse] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)  # safe table name -> side, base tables only
     tables: set[str] = field(default_factory=set)  # sides named anywhere in the statement
+    broken: bool = False  # a source could not be bound, so that a side may only seem to be missing
 
 
 @dataclass

@@ -135,3 +135,5 @@ def test_a_double_that_is_no_such_decimal_raises(evaluate: Evaluate, value: floa
 
 def test_other_engine_errors_are_left_alone() -> None:
     assert from_engine(duckdb.CatalogException("no such table")) is None
+    assert from_engine(duckdb.ConversionException("invalid date field format")) is None
+    assert from_engine(ValueError("x")) is None

@@ -9,8 +9,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from recipe import Column, Kind, MatchPlan, SideInput, compile_match_sql
 from tests.udfs.conftest import lowered
-from udfs import LOGICAL, REGISTRY, lower, register_functions
+from udfs import LOGICAL, REGISTRY, lower, register_functions, signatures
 
 
 def test_lowering_copies_and_keeps_everything_else() -> None:
@@ -60,6 +61,44 @@ def test_functions_of_aggregates_and_windows_run() -> None:
         (1, Decimal(1), True, "R3", Decimal("0.5000"), None),
     ]
     assert shares == [Decimal("0.1"), Decimal("0.2"), Decimal("0.3"), Decimal("0.4")]
+
+
+INVOICES = (Column("ref", Kind.TEXT), Column("amount", Kind.TEXT), Column("day", Kind.TEXT))
+PAYMENTS = (
+    Column("ref", Kind.TEXT),
+    Column("paid", Kind.DOUBLE),
+    Column("day", Kind.DATE),
+    Column("note", Kind.TEXT),
+)
+MATCH = """
+SELECT l.ref FROM left_src l JOIN right_src r ON normalize_ref(l.ref) = regex_extract(r.note, '[A-Z]+\\d+')
+ AND tolerance_match(l.amount, r.paid, 0.01) AND date_within(l.day, r.day, 3)
+ AND percent_match(r.paid, l.amount, 2)
+ AND text_similarity(l.ref, r.ref) > 0.5 AND ABS(l.amount - r.paid) / NULLIF(r.paid, 0) < 0.5"""
+
+
+def compiled() -> MatchPlan:
+    left = SideInput(INVOICES, ("ref",), decimal=",", thousands=".", date_order="dmy")
+    return compile_match_sql(MATCH, left, SideInput(PAYMENTS, ("ref",)), signatures())
+
+
+def test_a_compiled_plan_runs() -> None:
+    """The compiler's trees and these lowerings fit, from text cells to doubles."""
+    plan = compiled()
+    pairs = [f"{lower(k.left).sql('duckdb')} = {lower(k.right).sql('duckdb')}" for k in plan.keys]
+    pairs += [lower(c.tree).sql("duckdb") for c in plan.conditions]
+    gaps = [lower(c.gap).sql("duckdb") for c in plan.conditions if c.gap is not None]
+    assert len(pairs) == 6
+    with duckdb.connect() as connection:
+        register_functions(connection)
+        connection.execute("CREATE TABLE l AS SELECT 'inv/7' AS ref, '1.234,50' AS amount, '1.3.2026' AS day")
+        connection.execute(
+            "CREATE TABLE r AS SELECT 'inv-7é' AS ref, 1234.51::DOUBLE AS paid, DATE '2026-02-26' AS day, "
+            "'pays INV7 now' AS note"
+        )
+        join = " AND ".join(f"({pair})" for pair in pairs)
+        sql = f"SELECT {', '.join(gaps)} FROM l JOIN r ON {join}"
+        assert connection.execute(sql).fetchall()[0][:2] == (Decimal("0.01"), 3)
 
 
 @pytest.mark.parametrize("kind", ["JOIN", "LEFT JOIN", "FULL JOIN"])

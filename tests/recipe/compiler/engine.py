@@ -11,7 +11,7 @@ import duckdb
 from sqlglot import exp, parse_one
 
 from recipe.columns import Column, Kind
-from recipe.compiler import SideInput
+from recipe.compiler import MatchPlan, SideInput
 from recipe.functions import Arg, FunctionSignature, Returns
 
 FUNCTIONS: Mapping[str, FunctionSignature] = {
@@ -156,3 +156,27 @@ def _filled(template: str, args: list[exp.Expression]) -> exp.Expression:
 
 
 Run = Callable[[str], list[tuple[Any, ...]]]
+
+
+def render(plan: MatchPlan) -> str:
+    """A plan as text: one line for each thing that engines read from it."""
+    lines = [f"class: {plan.kind}"]
+    lines += [f"key: {_text(k.left)} = {_text(k.right)}  [{k.sql}]" for k in plan.keys]
+    for name, conditions in (("left", plan.left_only), ("right", plan.right_only), ("both", plan.conditions)):
+        for c in conditions:
+            gap = f"  gap {c.gap_unit}: {_text(c.gap)}" if c.gap is not None else ""
+            lines.append(f"{name}: {_text(c.tree)}  [{c.sql}]{gap}")
+    for o in plan.outputs:
+        lines.append(f"output: {o.name} = {_text(o.tree)}" + (f"  ({o.side}.{o.column})" if o.side else ""))
+    lines.append(f"reads: l({', '.join(plan.left_columns)}) r({', '.join(plan.right_columns)})")
+    numbers = [*plan.left_numbers, *plan.right_numbers]
+    lines += [f"number: {name} = {_text(tree)}" for name, tree in numbers]
+    lines += [f"parse: {p.side}.{p.column} as {_text(p.parsed)}" for p in plan.parses]
+    if plan.traced is not None:
+        lines.append(f"traced: {_text(plan.traced.tree)}")
+    lines += [f"warning: {w.code}: {w.message}" for w in plan.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _text(tree: exp.Expression) -> str:
+    return str(tree.sql(dialect="duckdb"))

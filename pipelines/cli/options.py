@@ -1,0 +1,75 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+SIDES = ("left", "right")
+
+
+class Size(click.ParamType[int]):
+    """Bytes written as ``2GiB`` or ``512M``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from pipelines.options import parse_size
+        from recipe import RecipeError
+
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(str(value))
+        except RecipeError as error:
+            return self.fail(f"{error.message} {error.hint}".strip(), param, ctx)
+
+
+class Address(click.ParamType[tuple[str, str]]):
+    """``left=URI`` or ``right=URI``."""
+
+    name = "side=uri"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        side, equals, uri = str(value).partition("=")
+        if side not in SIDES or not equals or not uri:
+            self.fail("Write left=URI or right=URI.", param, ctx)
+        return side, uri
+
+
+def addresses(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The values of ``--set`` by side. Raises click.BadParameter for a side that is given twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise click.BadParameter("Give each side once.", param_hint="--set")
+    return found
+
+
+def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    return click.option(*names, **settings)
+
+
+json_option = _option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+debug_option = _option("--debug", is_flag=True, help="Show the traceback of an error.")
+set_option = _option(
+    "--set",
+    "sets",
+    multiple=True,
+    type=Address(),
+    metavar="SIDE=URI",
+    help="Read a side from another address.",
+)
+memory_option = _option(
+    "--memory-limit", type=Size(), envvar="KALLA_MEMORY_LIMIT", show_envvar=True, metavar="SIZE",
+    help="Memory of the run's processes, such as 2GiB; half of the machine unless given.",
+)  # fmt: skip
+partitions_option = _option(
+    "--partitions", type=click.IntRange(1, 1024), default=4, envvar="KALLA_PARTITIONS", show_envvar=True,
+    show_default=True, help="Parallel reads per source.",
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""``kalla run``: from a recipe to evidence and a result an accountant understands."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli.app import Failed
+from pipelines.cli.options import (
+    addresses,
+    debug_option,
+    json_option,
+    memory_option,
+    partitions_option,
+    set_option,
+)
+from pipelines.launch import launch
+from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
+
+_DEFAULT_FOLDER = "kalla-evidence"
+
+
+@click.command("run", short_help="Reconcile the two sources of a recipe and write evidence.")
+@click.argument("recipe", type=click.Path())
+@click.option(
+    "--output", type=click.Path(), metavar="DIR",
+    help=f"The folder for the evidence, new or empty; {_DEFAULT_FOLDER}/<recipe id> unless given.",
+)  # fmt: skip
+@click.option(
+    "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="How rows meet."
+)
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them."
+)
+@click.option(
+    "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
+    show_default=True, help="Where the pipeline runs.",
+)  # fmt: skip
+@partitions_option
+@memory_option
+@set_option
+@click.option(
+    "--overwrite", is_flag=True, help="Replace evidence in DIR, in one step and only by a whole result."
+)
+@json_option
+@debug_option
+def run(
+    recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_json: bool, **options: Any
+) -> None:
+    """Reconcile the two sources of RECIPE, a JSON file, and write evidence.
+
+    Evidence is written whole or not at all. Relative file addresses in a recipe count from the recipe.
+    """
+    debug = options.pop("debug")
+    folder = output or _default_output(recipe)
+    request = RunRequest(
+        recipe=recipe, output=folder, run_id=str(uuid.uuid4()), sources=addresses(sets), **options
+    )
+    outcome = _launched(request, show=not as_json)
+    if outcome["status"] != "completed":
+        raise failure(outcome, debug)
+    from pipelines.cli import report
+    from pipelines.cli.console import out, print_json
+
+    if as_json:
+        print_json(outcome)
+    else:
+        report.print_result(out(), folder, outcome["seconds"])
+
+
+def _default_output(recipe: str) -> str:
+    from recipe import load_recipe
+
+    return str(Path(_DEFAULT_FOLDER, load_recipe(recipe)[0].recipe_id))
+
+
+def _launched(request: RunRequest, show: bool) -> dict[str, Any]:
+    from pipelines.cli.progress import progress_bar
+
+    completed = False
+    try:
+        with progress_bar(show) as on_event:
+            outcome = launch(request, on_event)
+        completed = outcome["status"] == "completed"
+        return outcome
+    finally:
+        if not completed:
+            _clear(Path(request.output).absolute())
+
+
+def _clear(output: Path) -> None:
+    """A run that was killed could not remove its own work folder."""
+    mark = f".{output.name}.kalla-"
+    if output.parent.is_dir() and any(entry.name.startswith(mark) for entry in output.parent.iterdir()):
+        from pipelines.workdir import remove_abandoned
+
+        remove_abandoned(output)
+
+
+def failure(outcome: dict[str, Any], debug: bool) -> Failed:
+    """The error of an outcome that is not completed."""
+    error = outcome["error"]
+    document = {name: outcome[name] for name in ("run_id", "status", "error")}
+    return Failed(error["code"], error["message"], document, outcome.get("trace", "") if debug else "")

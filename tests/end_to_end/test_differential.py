@@ -1,0 +1,92 @@
+"""Random tables and statements: every strategy gives what the oracle gives, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import shards, slices
+from tests.end_to_end import judge
+from tests.end_to_end.cases import Case, cases, number
+from tests.helpers import beam, document, drive, source, write_parquet
+from tests.oracle import reconcile
+
+Fresh = Callable[[], Path]
+
+
+def recipe(case: Case, folder: Path, group: int = 1 << 16) -> dict[str, Any]:
+    sides = []
+    for letter in "lr":
+        side = case.side(letter)
+        path = write_parquet(folder / f"{letter}.parquet", side.columns(), side.arrow_types(), group)
+        sides.append(source(path, side.key_names()))
+    return document(case.sql, *sides)
+
+
+def check(case: Case, folder: Path) -> None:
+    left, right = case.left.rows, case.right.rows
+    truth = reconcile(case.rule, left, right)
+    orders = {"l": case.left.order, "r": case.right.order}
+    judge.check(folder, truth, left, right, case.outputs, orders)
+    numbers = {
+        s: {case.side(s).names[role]: lambda row, role=role: number(row[role]) for role in ("id", "n", "amt", "x")}
+        for s in "lr"
+    }
+    judge.check_totals(folder, truth, {"l": left, "r": right}, numbers)
+
+
+@given(case=cases(equi=True), partitions=st.integers(1, 5), group=st.integers(1, 12))
+def test_equality_by_every_strategy(case: Case, partitions: int, group: int, numbered: Fresh) -> None:
+    folder = numbered()
+    asked = recipe(case, folder, group)
+    for strategy in ("local", "broadcast", "shuffle"):
+        drive(asked, folder / strategy, strategy=strategy, partitions=partitions)
+        check(case, folder / strategy)
+
+
+@given(case=cases(equi=False), partitions=st.integers(1, 5), group=st.integers(1, 12))
+def test_inequality_by_every_strategy(case: Case, partitions: int, group: int, numbered: Fresh) -> None:
+    folder = numbered()
+    asked = recipe(case, folder, group)
+    for strategy in ("local", "broadcast"):
+        drive(asked, folder / strategy, strategy=strategy, partitions=partitions)
+        check(case, folder / strategy)
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 30])
+@given(case=cases(equi=True), strategy=st.sampled_from(["local", "broadcast", "shuffle"]))
+def test_weak_keys_and_kept_candidates_agree(
+    kept: int, case: Case, strategy: str, numbered: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "_MOST_KEPT", kept)
+    folder = numbered()
+    drive(recipe(case, folder), folder / "out", strategy=strategy, partitions=3)
+    check(case, folder / "out")
+
+
+@given(case=cases(), group=st.integers(1, 9), most=st.integers(1, 6), grain=st.integers(1, 4))
+def test_many_slices_and_chunks(
+    case: Case, group: int, most: int, grain: int, numbered: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SLICE_BYTES", 1), ("_LEAST_ROWS", most), ("_GRAIN", grain)):
+        monkeypatch.setattr(slices, name, value)
+    folder = numbered()
+    drive(recipe(case, folder, group), folder / "out", partitions=3, strategy="local")
+    check(case, folder / "out")
+
+
+@pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
+@given(data=st.data())
+def test_whole_runs_through_beam(strategy: str, data: Any, numbered: Fresh) -> None:
+    case = data.draw(cases(equi=True))
+    folder = numbered()
+    beam(recipe(case, folder, 5), folder / "out", strategy=strategy, partitions=data.draw(st.integers(1, 5)))
+    check(case, folder / "out")
+
+
+test_whole_runs_through_beam = pytest.mark.slow(test_whole_runs_through_beam)
