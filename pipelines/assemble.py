@@ -128,10 +128,10 @@ class Assembler:
         code, failed, nearest, gap = self._reasons(side, chunk, rows, place)
         counts = np.bincount(code, minlength=len(_REASONS)).tolist()
         written.reasons.update({r: n for r, n in zip(_REASONS, counts, strict=True) if n})
-        reason = pa.array(_REASONS, pa.string()).take(pa.array(code))
+        reason = pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), pa.array(_REASONS, pa.string()))
         columns = [pa.array(place + (chunk.start + 1)), reason, failed, nearest, gap]
         schema = self._layout.unmatched_schema(side)
-        out = pa.Table.from_arrays([*columns, *rows.columns], schema=schema)
+        out = pa.Table.from_arrays([*columns, *rows.columns], names=schema.names)
         set_name = "unmatched_left" if side == LEFT else "unmatched_right"
         few = self._layout.unmatched_few(side)
         written.parts.append(write_part(self._evidence, set_name, chunk.number, [out], schema, few))
@@ -159,7 +159,9 @@ class Assembler:
         text[own >= 0] = own[own >= 0] + facts.first_own_text
         return (
             reason,
-            _take_or_null(pa.array(facts.texts, pa.string()), text),
+            pa.DictionaryArray.from_arrays(
+                pa.array(text, pa.int32(), mask=text < 0), pa.array(facts.texts, pa.string())
+            ),
             _take_or_null(near.nearest, np.where(predicate, at_safe, -1)),
             _take_or_null(near.gap, np.where(predicate, at_safe, -1)),
         )
@@ -213,7 +215,7 @@ class Assembler:
         for number in range(self._layout.right_chunks):
             with pa.OSFile(str(self._routed(number)), "rb") as source, pa.ipc.open_file(source) as file:
                 batches.append(file.get_batch(slice_number))
-        table = pa.Table.from_batches(batches).combine_chunks()
+        table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
         return _Filed(table, table["row"].to_numpy(), table["partners"].to_numpy())
 
     def _matched(
@@ -234,7 +236,7 @@ class Assembler:
         for output in layout.outputs:
             taken = sides[output.side].column(output.place) if output.side else computed.column(output.place)
             columns.append(taken)
-        return pa.Table.from_arrays(columns, schema=layout.matched_schema)
+        return pa.Table.from_arrays(columns, names=layout.matched_schema.names)
 
     def _computed(self, left: pa.Table, right: pa.Table) -> pa.Table:
         """Output columns that are expressions, over aligned rows of both sides."""
@@ -249,7 +251,7 @@ class Assembler:
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def _read(self, relation: Relation, chunk: Chunk) -> pa.Table:
-        return _reader(self._layout.scratch, relation).read(chunk.start, chunk.stop)
+        return _reader(self._layout, relation).read(chunk.start, chunk.stop)
 
     def _pair_file(self, side: str) -> PairFile:
         if side not in self._pairs:
@@ -333,13 +335,14 @@ _readers: dict[tuple[str, str], RowReader] = {}
 _readers_lock = threading.Lock()
 
 
-def _reader(run: str, relation: Relation) -> RowReader:
+def _reader(layout: Layout, relation: Relation) -> RowReader:
     """This process's reader of one side of a run; those of earlier runs are let go."""
+    run = layout.scratch
     with _readers_lock:
         for key in [key for key in _readers if key[0] != run]:
             del _readers[key]
         if (run, relation.side) not in _readers:
-            _readers[run, relation.side] = RowReader(relation)
+            _readers[run, relation.side] = RowReader(relation, layout.repetitive(relation.side))
         return _readers[run, relation.side]
 
 

@@ -43,6 +43,8 @@ class KeyFacts:
 def key_run(number: int, column: pa.ChunkedArray) -> KeyRun:
     """Judge one chunk of rows."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
     if values.null_count or not len(values):
         return KeyRun(number, None, None, not len(values))
     if pa.types.is_boolean(values.type):

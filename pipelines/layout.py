@@ -102,12 +102,18 @@ class Layout:
     matched_few: tuple[str, ...]
     left_few: tuple[str, ...]
     right_few: tuple[str, ...]
+    left_repetitive: tuple[str, ...]
+    right_repetitive: tuple[str, ...]
 
     def facts(self, side: str) -> SideFacts:
         return self.left_facts if side == LEFT else self.right_facts
 
     def unmatched_schema(self, side: str) -> pa.Schema:
         return self.left_schema if side == LEFT else self.right_schema
+
+    def repetitive(self, side: str) -> tuple[str, ...]:
+        """Text columns that are read as dictionaries."""
+        return self.left_repetitive if side == LEFT else self.right_repetitive
 
     def unmatched_few(self, side: str) -> tuple[str, ...]:
         return self.left_few if side == LEFT else self.right_few
@@ -149,7 +155,13 @@ def make_layout(
         ),
         left_few=("_reason", "_failed", *few[LEFT]),
         right_few=("_reason", "_failed", *few[RIGHT]),
+        left_repetitive=_texts(few[LEFT], schemas[0]),
+        right_repetitive=_texts(few[RIGHT], schemas[1]),
     )
+
+
+def _texts(names: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+    return tuple(n for n in names if pa.types.is_string(schema.field(n).type))
 
 
 def unmatched_schema(source: pa.Schema) -> pa.Schema:

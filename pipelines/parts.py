@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,15 @@ def write_part(
 ) -> Part:  # fmt: skip
     """Write one part from tables of one schema. A repeated call replaces the file with the same bytes.
 
-    A dictionary is built for the columns in ``few_valued`` alone: for the others it costs time and gains nothing.
+    A dictionary is built for the columns in ``few_valued`` alone: for the others it costs time and gains nothing. Tables
+    may hold text as dictionaries; readers see text either way, for the file describes itself in Parquet's types alone.
     """
     name = part_name(set_name, number)
     path = evidence / name
     partial = path.with_name(f".{path.name}.{os.getpid()}")
+    tables = iter(tables)
+    first = next(tables, None)
+    written = schema if first is None else first.schema
     rows = 0
     options = {
         "use_dictionary": [f.name for f in schema if f.name in few_valued],
@@ -54,8 +59,10 @@ def write_part(
         # Readers seek by row id, number and date; statistics of text would only slow writing down.
         "write_statistics": [f.name for f in schema if not _is_text(f.type)],
     }
-    with pq.ParquetWriter(partial, schema, compression=_COMPRESSION, compression_level=_LEVEL, **options) as writer:
-        for table in tables:
+    with pq.ParquetWriter(
+        partial, written, compression=_COMPRESSION, compression_level=_LEVEL, store_schema=False, **options
+    ) as writer:
+        for table in () if first is None else chain([first], tables):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
     digest = sha256_file(partial)
@@ -65,6 +72,7 @@ def write_part(
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    """Text, and what has no order of its own."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_nested(kind)
 
 

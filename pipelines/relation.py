@@ -131,7 +131,9 @@ class RowReader:
 
     _KEPT = 2
 
-    def __init__(self, relation: Relation) -> None:
+    def __init__(self, relation: Relation, repetitive: Sequence[str] = ()) -> None:
+        """``repetitive`` columns come as dictionaries: cheaper to decode, to copy and to write."""
+        self._repetitive = list(repetitive)
         self._groups = list(row_groups(relation))
         self._kept: OrderedDict[_RowGroup, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
@@ -145,22 +147,21 @@ class RowReader:
             table = self._decoded(group, whole=group.start >= start and group.start + group.rows <= stop)
             first = max(0, start - group.start)
             tables.append(table.slice(first, min(group.rows, stop - group.start) - first))
-        return pa.concat_tables(tables).combine_chunks()
+        return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
     def _decoded(self, group: _RowGroup, whole: bool) -> pa.Table:
         if whole:  # nobody else will ask for it
-            return _decode(group)
+            return self._decode(group)
         with self._lock:
             if group not in self._kept:
-                self._kept[group] = _decode(group)
+                self._kept[group] = self._decode(group)
                 if len(self._kept) > self._KEPT:
                     self._kept.popitem(last=False)
             return self._kept[group]
 
-
-def _decode(group: _RowGroup) -> pa.Table:
-    with pq.ParquetFile(group.path, pre_buffer=False) as file:
-        return file.read_row_group(group.index, use_threads=False)
+    def _decode(self, group: _RowGroup) -> pa.Table:
+        with pq.ParquetFile(group.path, pre_buffer=False, read_dictionary=self._repetitive) as file:
+            return file.read_row_group(group.index, use_threads=False)
 
 
 def small_row_groups(path: str) -> bool:

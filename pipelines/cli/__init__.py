@@ -1,4 +1,4 @@
-"""The command line, ``kalla``. Importing it costs milliseconds: each command brings in what it needs when it is called."""
+"""The command line, ``kalla``. Importing it costs milliseconds: a command brings in what it needs when called."""
 
 from __future__ import annotations
 

@@ -71,15 +71,13 @@ def _checked(name: str, found: object) -> click.Command:
     return found
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="kalla", message="kalla %(version)s")
 def cli() -> None:
     """Reconcile two record sets; every record accounted for, every break explained.
 
-    A recipe names two sources and says when their records belong together. A run leaves evidence: matched records, unmatched
-    ones with the reason, and a manifest with control totals.
+    A recipe names two sources and says when their records belong together. A run leaves evidence: matched records,
+    unmatched ones with the reason, and a manifest with control totals.
     """
 
 
@@ -107,7 +105,7 @@ def call(arguments: list[str]) -> int:
     except Terminated:
         return _ended("run.terminated", "Asked to end; nothing was committed.", TERMINATED, as_json)
     except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does. Point stdout elsewhere: flushing it at the end would fail too.
+        # The reader of our output has gone, as `| head` does; flushing at the end would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last door: no traceback reaches a person who did not ask for one

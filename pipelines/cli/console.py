@@ -1,7 +1,7 @@
 """Output: tables and sentences for people, one JSON object for programs, and nothing that a terminal would obey.
 
-Cells, file names and messages come from anywhere. Every text is escaped before it is printed, and nothing is read as rich's
-markup.
+Cells, file names and messages come from anywhere. Every text is escaped before it is printed, and nothing is read as
+rich's markup.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ def _console(file: Any) -> Console:
     if hasattr(file, "reconfigure"):
         file.reconfigure(errors="backslashreplace")
     width = None if file.isatty() or "COLUMNS" in os.environ else _NO_TERMINAL_WIDTH
-    return Console(
-        file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty()
-    )
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty())
 
 
 def styled(value: object, style: str = "") -> Text:
@@ -77,9 +75,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: Seque
     for place, header in enumerate(headers):
         found.add_column(styled(header), justify="right" if place in right else "left", overflow="fold")
     for row in rows:
-        found.add_row(
-            *(cell if isinstance(cell, Text) else styled(NOTHING if cell is None else cell) for cell in row)
-        )
+        found.add_row(*(cell if isinstance(cell, Text) else styled(NOTHING if cell is None else cell) for cell in row))
     return found
 
 

@@ -20,9 +20,7 @@ def evidence() -> None:
 
 @evidence.command("show", short_help="Show the result, or rows of a set.")
 @click.argument("folder", metavar="DIR", type=click.Path())
-@click.option(
-    "--set", "set_name", type=click.Choice(SETS), help="Show rows of this set; the result unless given."
-)
+@click.option("--set", "set_name", type=click.Choice(SETS), help="Show rows of this set; the result unless given.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Rows to show.")
 @click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="Rows to skip.")
 @json_option
@@ -33,9 +31,7 @@ def show(folder: str, set_name: str | None, limit: int, offset: int, as_json: bo
     if set_name is not None:
         _show_rows(found, set_name, limit, offset, as_json)
     elif as_json:
-        print_json(
-            {"evidence": str(found.folder), "manifest_sha256": found.manifest_sha256, **found.manifest}
-        )
+        print_json({"evidence": str(found.folder), "manifest_sha256": found.manifest_sha256, **found.manifest})
     else:
         report.print_result(out(), folder)
 
@@ -70,9 +66,7 @@ def _show_rows(found: Evidence, set_name: str, limit: int, offset: int, as_json:
     elif page.total:
         line(
             console,
-            styled(
-                f"{set_name} has {plural(page.total, 'row')}; none after row {number(page.offset)}", "dim"
-            ),
+            styled(f"{set_name} has {plural(page.total, 'row')}; none after row {number(page.offset)}", "dim"),
         )
     else:
         line(console, styled(f"{set_name} has no rows", "dim"))
@@ -80,9 +74,7 @@ def _show_rows(found: Evidence, set_name: str, limit: int, offset: int, as_json:
 
 @evidence.command("export", short_help="Write a set, or all of them, to one file.")
 @click.argument("folder", metavar="DIR", type=click.Path())
-@click.option(
-    "--set", "set_name", type=click.Choice(SETS), help="The set; all three in one workbook unless given."
-)
+@click.option("--set", "set_name", type=click.Choice(SETS), help="The set; all three in one workbook unless given.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), help="By the name of FILE unless given.")
 @click.option("--to", "target", required=True, type=click.Path(), metavar="FILE", help="The file to write.")
 @click.option("--raw", is_flag=True, help="CSV: leave texts as they are, also those a spreadsheet would run.")

@@ -23,12 +23,8 @@ from pipelines.prepare import SIDES, Prepared, prepare
 
 @click.command("explain", short_help="Say in words what a recipe does and how it would run.")
 @click.argument("recipe", type=click.Path())
-@click.option(
-    "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="As in kalla run."
-)
-@click.option(
-    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="As in kalla run."
-)
+@click.option("--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="As in kalla run.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="As in kalla run.")
 @click.option(
     "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
     show_default=True, help="As in kalla run.",
@@ -38,9 +34,7 @@ from pipelines.prepare import SIDES, Prepared, prepare
 @set_option
 @json_option
 @debug_option
-def explain(
-    recipe: str, sets: tuple[tuple[str, str], ...], as_json: bool, debug: bool, **options: Any
-) -> None:
+def explain(recipe: str, sets: tuple[tuple[str, str], ...], as_json: bool, debug: bool, **options: Any) -> None:
     """Say in words what RECIPE does: keys, conditions, columns, and how it would run and why."""
     request = RunRequest(recipe=recipe, output="", run_id="", sources=addresses(sets), **options)
     prepared = prepare(request)
@@ -54,11 +48,7 @@ def explain(
 def _splits(prepared: Prepared, side: str, partitions: int) -> int:
     """In how many parts a source would be read; 0 when the engine reads the file in place."""
     connector = prepared.connectors[side]
-    if (
-        connector.in_place_path()
-        and not prepared.sources[side].filters
-        and prepared.run_plan.strategy == "local"
-    ):
+    if connector.in_place_path() and not prepared.sources[side].filters and prepared.run_plan.strategy == "local":
         return 0
     with connector.open_snapshot() as snapshot:
         return len(connector.plan_splits(snapshot, partitions))
@@ -78,9 +68,7 @@ def _sources(prepared: Prepared, splits: dict[str, int]) -> dict[str, dict[str, 
             "type": prepared.sources[side].type,
             "uri": prepared.connectors[side].masked_uri,
             "primary_key": list(prepared.sources[side].primary_key),
-            "columns": [
-                {"name": c.name, "data_type": c.native or str(c.kind)} for c in prepared.schemas[side]
-            ],
+            "columns": [{"name": c.name, "data_type": c.native or str(c.kind)} for c in prepared.schemas[side]],
             "filters": len(prepared.sources[side].filters),
             "splits": splits[name],
         }

@@ -10,7 +10,7 @@ import click
 SIDES = ("left", "right")
 
 
-class Size(click.ParamType[int]):
+class Size(click.ParamType):
     """Bytes written as ``2GiB`` or ``512M``."""
 
     name = "size"
@@ -27,14 +27,12 @@ class Size(click.ParamType[int]):
             return self.fail(f"{error.message} {error.hint}".strip(), param, ctx)
 
 
-class Address(click.ParamType[tuple[str, str]]):
+class Address(click.ParamType):
     """``left=URI`` or ``right=URI``."""
 
     name = "side=uri"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value[0], value[1]
         side, equals, uri = str(value).partition("=")

@@ -20,9 +20,7 @@ _NO_KEY = ("-",)
 
 @click.command("preview", short_help="Show the first records of a source.")
 @click.argument("source", metavar="RECIPE|URI")
-@click.option(
-    "--side", type=click.Choice(SIDES), default="left", show_default=True, help="The side of a recipe."
-)
+@click.option("--side", type=click.Choice(SIDES), default="left", show_default=True, help="The side of a recipe.")
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Records to show.")
 @json_option
 @debug_option
@@ -33,8 +31,7 @@ def preview(source: str, side: str, limit: int, as_json: bool, debug: bool) -> N
     found = connector.preview(limit, chosen.filters)
     if as_json:
         columns = [
-            {"name": c.name, "data_type": c.native or str(c.kind), "nullable": c.nullable}
-            for c in found.columns
+            {"name": c.name, "data_type": c.native or str(c.kind), "nullable": c.nullable} for c in found.columns
         ]
         print_json(
             {

@@ -19,9 +19,7 @@ from pipelines.evidence import replay as run_again
     "--output", type=click.Path(), metavar="DIR", help="Keep the new evidence here; thrown away unless given."
 )
 @set_option
-@click.option(
-    "--allow-changed", is_flag=True, help="Compare even when a source is not what the run had read."
-)
+@click.option("--allow-changed", is_flag=True, help="Compare even when a source is not what the run had read.")
 @memory_option
 @json_option
 @debug_option

@@ -29,12 +29,8 @@ _DEFAULT_FOLDER = "kalla-evidence"
     "--output", type=click.Path(), metavar="DIR",
     help=f"The folder for the evidence, new or empty; {_DEFAULT_FOLDER}/<recipe id> unless given.",
 )  # fmt: skip
-@click.option(
-    "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="How rows meet."
-)
-@click.option(
-    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them."
-)
+@click.option("--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="How rows meet.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them.")
 @click.option(
     "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
     show_default=True, help="Where the pipeline runs.",
@@ -42,23 +38,17 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @partitions_option
 @memory_option
 @set_option
-@click.option(
-    "--overwrite", is_flag=True, help="Replace evidence in DIR, in one step and only by a whole result."
-)
+@click.option("--overwrite", is_flag=True, help="Replace evidence in DIR, in one step and only by a whole result.")
 @json_option
 @debug_option
-def run(
-    recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_json: bool, **options: Any
-) -> None:
+def run(recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_json: bool, **options: Any) -> None:
     """Reconcile the two sources of RECIPE, a JSON file, and write evidence.
 
     Evidence is written whole or not at all. Relative file addresses in a recipe count from the recipe.
     """
     debug = options.pop("debug")
     folder = output or _default_output(recipe)
-    request = RunRequest(
-        recipe=recipe, output=folder, run_id=str(uuid.uuid4()), sources=addresses(sets), **options
-    )
+    request = RunRequest(recipe=recipe, output=folder, run_id=str(uuid.uuid4()), sources=addresses(sets), **options)
     outcome = _launched(request, show=not as_json)
     if outcome["status"] != "completed":
         raise failure(outcome, debug)

@@ -25,13 +25,11 @@ Detail = dict[str, Any]
 @set_option
 @json_option
 @debug_option
-def validate(
-    recipe: str, offline: bool, sets: tuple[tuple[str, str], ...], as_json: bool, debug: bool
-) -> int:
+def validate(recipe: str, offline: bool, sets: tuple[tuple[str, str], ...], as_json: bool, debug: bool) -> int:
     """Check RECIPE and tell every problem at once, each with its place.
 
-    Its sources are asked for their columns, unless --offline. Exits with 2 when the recipe is invalid, with 1 when only a source
-    cannot be reached.
+    Its sources are asked for their columns, unless --offline. Exits with 2 when the recipe is invalid, with 1 when
+    only a source cannot be reached.
     """
     request = RunRequest(recipe=recipe, output="", run_id="", sources=addresses(sets))
     problems, warnings = _check(request, offline)
@@ -105,9 +103,7 @@ def _details(error: KallaError, path: str) -> list[Detail]:
 def _show(recipe: str, problems: list[Detail], warnings: list[Detail], offline: bool) -> None:
     console = out()
     for problem in problems:
-        line(
-            console, styled("Problem ", "bold red"), styled(problem["path"], "bold"), "  ", problem["message"]
-        )
+        line(console, styled("Problem ", "bold red"), styled(problem["path"], "bold"), "  ", problem["message"])
         line(console, "        ", styled(problem["code"], "dim"))
     print_warnings(console, warnings)
     if problems:

@@ -32,8 +32,8 @@ def export(
 ) -> int:
     """Write one set to ``target``; returns its rows.
 
-    ``csv`` is UTF-8 with a byte-order mark, and a text that a spreadsheet would run as a formula gets a leading apostrophe
-    unless ``raw``. Raises EvidenceError ``evidence.unknown_format``, ``evidence.target_exists``,
+    ``csv`` is UTF-8 with a byte-order mark, and a text that a spreadsheet would run as a formula gets a leading
+    apostrophe unless ``raw``. Raises EvidenceError ``evidence.unknown_format``, ``evidence.target_exists``,
     ``evidence.too_many_rows``, ``evidence.cell_too_long`` and those of ``Evidence``.
     """
     evidence = Evidence(folder)

@@ -48,9 +48,7 @@ def check_files(evidence: Evidence) -> Check:
     problems += [f"no part of {name} is listed" for name in SETS if not evidence.parts(name)]
     found = dict(_present(evidence.folder))
     problems += [f"{name} is missing" for name in sorted(set(listed)) if name not in found]
-    problems += [
-        f"{name} is not in the manifest" for name in sorted(found) if name not in {*listed, MANIFEST}
-    ]
+    problems += [f"{name} is not in the manifest" for name in sorted(found) if name not in {*listed, MANIFEST}]
     problems += [f"{name} is a link" for name, path in sorted(found.items()) if path.is_symlink()]
     return result("files", problems, f"{len(listed)} parts and the manifest, nothing else")
 

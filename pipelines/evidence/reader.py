@@ -190,12 +190,8 @@ def _texts(column: pa.Array) -> list[str | None]:
 
 def _is_plain(kind: pa.DataType) -> bool:
     """Whether Arrow itself writes such values as the contract does. Decimals of a greater scale get an exponent."""
-    return (
-        pa.types.is_string(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-        or (pa.types.is_decimal(kind) and 0 <= kind.scale <= 6)
-    )
+    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean)
+    return any(test(kind) for test in tests) or (pa.types.is_decimal(kind) and bool(0 <= kind.scale <= 6))
 
 
 def is_ids(kind: pa.DataType) -> bool:

@@ -23,23 +23,22 @@ _DIGITS = 80
 
 
 class Records:
-    """The rows of evidence as tables of ``connection``: ``fed_<side>`` (which record is in which matched row, and how many
-    partners that row names), ``matched_<side>`` and ``alone_<side>`` (record ids)."""
+    """The rows of evidence as tables of ``connection``.
+
+    ``fed_<side>``: which record is in which matched row, and how many partners that row names; ``matched_<side>`` and
+    ``alone_<side>``: record ids.
+    """
 
     def __init__(self, connection: Connection, evidence: Evidence) -> None:
         self._connection, self._evidence = connection, evidence
-        self._schemas = {
-            name: evidence.schema(name) for name in ("matched", "unmatched_left", "unmatched_right")
-        }
+        self._schemas = {name: evidence.schema(name) for name in ("matched", "unmatched_left", "unmatched_right")}
         self.lists = is_ids(self._schemas["matched"].field(0).type)
         for place, side in enumerate(SIDES):
             self._create(f"fed_{side}", self._fed(place, place + 2))
-            self._create(
-                f"matched_{side}", _one("SELECT id, count(*) AS n FROM fed GROUP BY id", fed=f"fed_{side}")
-            )
+            self._create(f"matched_{side}", _one("SELECT id, count(*) AS n FROM fed GROUP BY id", fed=f"fed_{side}"))
             self._create(f"alone_{side}", self._scan(f"unmatched_{side}", {0: "id"}))
 
-    # -- checks ------------------------------------------------------------------------------------------------------------
+    # --- checks ---
 
     def check_counts(self) -> Check:
         """All figures of the manifest, counted from the rows."""
@@ -76,9 +75,7 @@ class Records:
             "is both matched and unmatched": "SELECT DISTINCT id FROM a WHERE id IN (SELECT id FROM m)",
         }
         problems = [
-            p
-            for text, sql in ask.items()
-            for p in self._named(side, text, _one(sql, m=matched, a=alone, n=records))
+            p for text, sql in ask.items() for p in self._named(side, text, _one(sql, m=matched, a=alone, n=records))
         ]
         if not problems:
             problems = self._missing(side, records)
@@ -87,9 +84,7 @@ class Records:
     def check_pairs(self) -> Check:
         """One matched row a pair; a statement that unites rows may give a pair several rows."""
         rows = self._value("SELECT count(*) FROM m", m=self._scan("matched", {0: "id"}))
-        problems = [
-            f"matched holds {rows:,} rows, the manifest says {self._evidence.counts['matched_count']:,}"
-        ]
+        problems = [f"matched holds {rows:,} rows, the manifest says {self._evidence.counts['matched_count']:,}"]
         if rows == self._evidence.counts["matched_count"]:
             problems = []
         if not self.lists:
@@ -110,9 +105,7 @@ class Records:
             )
             count, first = self._rows(_one(sql, f=f"fed_{side}", m=f"matched_{side}"))[0]
             if count:
-                problems.append(
-                    f"_{side}_partners is wrong in {count:,} matched rows, first for {side} record {first}"
-                )
+                problems.append(f"_{side}_partners is wrong in {count:,} matched rows, first for {side} record {first}")
         return result("partners", problems, "as counted from the pairs")
 
     def check_reasons(self) -> Check:
@@ -124,18 +117,14 @@ class Records:
             rows = self._rows(_one("SELECT reason, count(*) FROM u GROUP BY reason ORDER BY 1", u=scan))
             counted = {str(reason): int(n) for reason, n in rows}
             stated = self._evidence.manifest["reasons"][side]
+            problems += [f"{side}: {reason} is no known reason" for reason in counted if reason not in REASONS]
             problems += [
-                f"{side}: {reason} is no known reason" for reason in counted if reason not in REASONS
-            ]
-            problems += [
-                f"{side}: {reason} stands in {counted.get(reason, 0):,} rows, the manifest says {stated.get(reason, 0):,}"
+                f"{side}: {reason} has {counted.get(reason, 0):,} rows, the manifest says {stated.get(reason, 0):,}"
                 for reason in sorted({*counted, *stated})
                 if counted.get(reason, 0) != stated.get(reason, 0)
             ]
             found |= {reason: found.get(reason, 0) + n for reason, n in counted.items()}
-        return result(
-            "reasons", problems, ", ".join(f"{r} {n:,}" for r, n in found.items()) or "nothing is unmatched"
-        )
+        return result("reasons", problems, ", ".join(f"{r} {n:,}" for r, n in found.items()) or "nothing is unmatched")
 
     def check_totals(self) -> Check:
         """Source = matched + unmatched for each control total, its row counts, and its unmatched part from the rows."""
@@ -147,16 +136,12 @@ class Records:
                 problems += [f"{side} {name}: {p}" for p in self._total_problems(side, name, total)]
         return result("control_totals", problems, ", ".join(names) or "no numeric column is used")
 
-    # -- control totals ------------------------------------------------------------------------------------------------------
+    # --- control totals ---
 
     def _total_problems(self, side: str, name: str, total: dict[str, Any]) -> Iterator[str]:
         with localcontext() as context:
             context.prec = _DIGITS
-            sums = {
-                part: Decimal(total[part]["sum"])
-                for part in total
-                if part in ("source", "matched", "unmatched")
-            }
+            sums = {part: Decimal(total[part]["sum"]) for part in total if part in ("source", "matched", "unmatched")}
             if sums["source"] != sums["matched"] + sums["unmatched"]:
                 yield f"{sums['source']:f} is not {sums['matched']:f} matched + {sums['unmatched']:f} unmatched"
         if total["source"]["empty"] != total["matched"]["empty"] + total["unmatched"]["empty"]:
@@ -172,19 +157,15 @@ class Records:
                 yield f"{part} covers {total[part]['rows']:,} rows, {count} is {counts[count]:,}"
         yield from self._unmatched_problems(side, name, total["unmatched"], sums["unmatched"])
 
-    def _unmatched_problems(
-        self, side: str, name: str, stated: dict[str, Any], stated_sum: Decimal
-    ) -> Iterator[str]:
+    def _unmatched_problems(self, side: str, name: str, stated: dict[str, Any], stated_sum: Decimal) -> Iterator[str]:
         place = self._source_place(side, name)
         if place is None:
             yield "the unmatched rows have no such column"
             return
         kind = self._schemas[f"unmatched_{side}"].field(place).type
-        number = lower(self._number(side, kind))
+        number = self._number(side, kind)
         scan = self._scan(f"unmatched_{side}", {place: "cell"})
-        asked = exp.select(
-            exp.Sum(this=number.copy()), exp.Count(this=exp.Star()), exp.Count(this=number.copy())
-        )
+        asked = exp.select(exp.Sum(this=number.copy()), exp.Count(this=exp.Star()), exp.Count(this=number.copy()))
         found, rows, filled = self._rows(asked.from_(scan.subquery("u")))[0]
         if Decimal(found or 0) != stated_sum:
             yield f"the unmatched rows add up to {Decimal(found or 0):f}, the manifest says {stated_sum:f}"
@@ -199,14 +180,15 @@ class Records:
         return fixed + names.index(name) if name in names and fixed >= 0 else None
 
     def _number(self, side: str, kind: pa.DataType) -> exp.Expr:
+        """The number that ``cell`` of an unmatched set holds, as the run had read it."""
         cell = exp.column("cell")
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             decimal, thousands = number_format(self._evidence.recipe, side)
             texts = [exp.Literal.string(decimal), exp.Literal.string(thousands)]
-            return exp.Anonymous(this="KALLA_NUMBER", expressions=[cell, *texts])
-        return exp.Anonymous(this="KALLA_EXACT", expressions=[cell]) if pa.types.is_floating(kind) else cell
+            return lower(exp.Anonymous(this="KALLA_NUMBER", expressions=[cell, *texts]))
+        return lower(exp.Anonymous(this="KALLA_EXACT", expressions=[cell])) if pa.types.is_floating(kind) else cell
 
-    # -- statements ------------------------------------------------------------------------------------------------------------
+    # --- statements ---
 
     def _counts(self) -> dict[str, int]:
         found = {"matched_count": self._value("SELECT count(*) FROM m", m=self._scan("matched", {0: "id"}))}
@@ -287,9 +269,7 @@ def _one(sql: str, **named: str | int | exp.Expr) -> exp.Query:
             return node
         if isinstance(found, str):
             return exp.alias_(exp.to_table(found), node.alias_or_name, table=True)
-        return exp.Subquery(
-            this=found.copy(), alias=exp.TableAlias(this=exp.to_identifier(node.alias_or_name))
-        )
+        return exp.Subquery(this=found.copy(), alias=exp.TableAlias(this=exp.to_identifier(node.alias_or_name)))
 
     tree = parse_one(sql, dialect="duckdb").transform(place)
     assert isinstance(tree, exp.Query), "templates are queries"

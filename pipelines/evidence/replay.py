@@ -51,11 +51,11 @@ def replay(
 ) -> Comparison:
     """Run again and compare counts, reasons, control totals and the bytes of every part.
 
-    Times and run ids differ, of course. ``sources`` gives addresses anew, ``{"left": uri}``: needed where the manifest holds
-    a masked one. The new evidence goes to ``output``, or is thrown away.
+    Times and run ids differ, of course. ``sources`` gives addresses anew, ``{"left": uri}``: needed where the manifest
+    holds a masked one. The new evidence goes to ``output``, or is thrown away.
 
-    Raises EvidenceError ``evidence.masked_source``, ``evidence.source_changed`` (unless ``allow_changed``), and whatever
-    makes a run fail.
+    Raises EvidenceError ``evidence.masked_source``, ``evidence.source_changed`` (unless ``allow_changed``), and
+    whatever makes a run fail.
     """
     evidence = Evidence(folder)
     with tempfile.TemporaryDirectory(prefix="kalla-replay-") as scratch:

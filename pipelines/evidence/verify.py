@@ -106,15 +106,11 @@ def check_recipe(evidence: Evidence) -> Check:
     problems = []
     if digest != stated["recipe_hash"]:
         problems.append(f"the recipe's SHA-256 is {digest}, the manifest says {stated['recipe_hash']}")
-    problems += [
-        f"{n} differs from the recipe's" for n in ("recipe_id", "match_sql") if stated[n] != recipe.get(n)
-    ]
+    problems += [f"{n} differs from the recipe's" for n in ("recipe_id", "match_sql") if stated[n] != recipe.get(n)]
     for side in SIDES:
         source = recipe.get("sources", {}).get(side, {})
         names = ("alias", "type", "primary_key")
         problems += [
-            f"{n} of {side} differs from the recipe's"
-            for n in names
-            if stated["sources"][side][n] != source.get(n)
+            f"{n} of {side} differs from the recipe's" for n in names if stated["sources"][side][n] != source.get(n)
         ]
     return result("recipe", problems, f"{stated['recipe_id']}, SHA-256 {digest}")

@@ -86,9 +86,7 @@ def _write_set(book: xlsxwriter.Workbook, evidence: Evidence, set_name: str) -> 
     makers = [cell_maker(field.type, numbers[i]) for i, field in enumerate(schema)]
     row = 0
     for batch in evidence.batches(set_name):
-        columns = [
-            list(map(make, column.to_pylist())) for make, column in zip(makers, batch.columns, strict=True)
-        ]
+        columns = [list(map(make, column.to_pylist())) for make, column in zip(makers, batch.columns, strict=True)]
         for cells in zip(*columns, strict=True):
             row += 1
             _write_row(sheet, row, list(cells), formats, set_name)
@@ -100,9 +98,7 @@ def _column_name(place: int) -> str:
     return name
 
 
-def _write_row(
-    sheet: Worksheet, row: int, cells: list[Any], formats: list[Format | None], where: str
-) -> None:
+def _write_row(sheet: Worksheet, row: int, cells: list[Any], formats: list[Format | None], where: str) -> None:
     for place, cell in enumerate(cells):
         if cell is None:
             continue
@@ -145,9 +141,7 @@ def _write_summary(book: xlsxwriter.Workbook, evidence: Evidence) -> None:
     sheet.set_column(1, 6, 22)
     for row, cells in enumerate(summary_rows(evidence)):
         heading = len(cells) == 1 or row == 0
-        _write_row(
-            sheet, row, cells, [bold if heading or i == 0 else None for i in range(len(cells))], "Summary"
-        )
+        _write_row(sheet, row, cells, [bold if heading or i == 0 else None for i in range(len(cells))], "Summary")
         if heading and cells:
             sheet.write_string(row, 0, str(cells[0]), bold)
 
@@ -159,9 +153,7 @@ def summary_rows(evidence: Evidence) -> list[list[Cell]]:
     rows.append(["Records", "Read", "Matched", "Unmatched"])
     for side in SIDES:
         names = (f"{side}_record_count", f"matched_{side}_count", f"unmatched_{side}_count")
-        rows.append(
-            [f"{side.title()}: {stated['sources'][side]['alias']}", *(float(counts[n]) for n in names)]
-        )
+        rows.append([f"{side.title()}: {stated['sources'][side]['alias']}", *(float(counts[n]) for n in names)])
     rows.append(["Pairs", float(counts["matched_count"])])
     rate = counts["match_rate"]
     rows += [["Match rate (left records)", "–" if rate is None else f"{rate:.2%}"], []]
@@ -191,18 +183,12 @@ def summary_rows(evidence: Evidence) -> list[list[Cell]]:
     rows += [["Completed", stated["times"]["completed_at"]]]
     rows += [[f"Version of {name}", version] for name, version in stated["versions"].items()]
     rows += [["SHA-256 of manifest.json", evidence.manifest_sha256], []]
-    rows += (
-        [["Warnings"], *([w["message"][:_MOST_TEXT]] for w in stated["warnings"])]
-        if stated["warnings"]
-        else []
-    )
+    rows += [["Warnings"], *([w["message"][:_MOST_TEXT]] for w in stated["warnings"])] if stated["warnings"] else []
     return rows
 
 
 def _total_rows(stated: dict[str, Any]) -> list[list[Cell]]:
-    rows: list[list[Cell]] = [
-        ["Control totals", "Column", "Read", "Matched", "Unmatched", "Without a number"]
-    ]
+    rows: list[list[Cell]] = [["Control totals", "Column", "Read", "Matched", "Unmatched", "Without a number"]]
     make = cell_maker(pa.decimal128(38, 10))
     for side in SIDES:
         for name, total in stated["control_totals"][side].items():
@@ -214,8 +200,5 @@ def _total_rows(stated: dict[str, Any]) -> list[list[Cell]]:
 def _reason_rows(stated: dict[str, Any]) -> list[list[Cell]]:
     rows: list[list[Cell]] = [["Unmatched because", "Reason", "Records"]]
     for side in SIDES:
-        rows += [
-            [side.title(), REASONS.get(reason, reason), float(n)]
-            for reason, n in stated["reasons"][side].items()
-        ]
+        rows += [[side.title(), REASONS.get(reason, reason), float(n)] for reason, n in stated["reasons"][side].items()]
     return [*rows, []]

@@ -66,7 +66,9 @@ def split(
             continue
         gap, unit = gap_of(tree)
         sides = sides_of(tree)
-        condition = Condition(tree, written, gap, unit)
+        # An OR keeps its parentheses, so that conditions can be put side by side.
+        whole = exp.Paren(this=tree) if isinstance(tree, exp.Or) else tree
+        condition = Condition(whole, written, gap, unit)
         (alone[next(iter(sides))] if len(sides) == 1 else rest).append(condition)
     return keys, alone, rest
 

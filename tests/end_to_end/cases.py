@@ -18,7 +18,7 @@ ROLES = ("id", "id2", "k", "n", "amt", "d", "x", "note", "flag")
 HOSTILE = (
     "id", "Amount", "amount", "AMOUNT", "_row", "rid", "c0", "c1", "l", "r", "select", "a b", 'q"uote', "naïve", "x'y", "_reason",
     "_nearest", "left_src", "semi;colon", "日本語", "lr", "rr", "n", "failed", "gap", "lkey", "nearest", "partners", "row", "alone",
-    "file_row", "file_row_number", "file_index", "filename", "kalla_place", "_left_row", "_left_partners", "left_id", "right_id",
+    "file_row", "file_index", "filename", "kalla_place", "_left_row", "_left_partners", "left_id", "right_id",
     "a.b", "%s", "{x}", "back\\slash", "--", "/* */", "$1", "?", "bucket", "v0", "None", "NULL", " padded ", "two\nlines", "t", "e\u0301",
     "_kalla_row", "pairs", "value", "bucket_l", "other", "rowid", "rank", "😀", "*", "a,b", "tab\there", "\u202egnp", "''", "SELECT * FROM x",
 )  # fmt: skip
@@ -54,13 +54,18 @@ class Side:
     key: Sequence[str]
 
     def columns(self) -> dict[str, list[Any]]:
-        return {self.names[role]: [row[role] for row in self.rows] for role in self.order}
+        return {self.names[role]: [_stored(row[role], self.types[role]) for row in self.rows] for role in self.order}
 
     def arrow_types(self) -> dict[str, pa.DataType]:
         return {self.names[role]: self.types[role] for role in self.order}
 
     def key_names(self) -> list[str]:
         return [self.names[role] for role in self.key]
+
+
+def _stored(value: Any, kind: pa.DataType) -> Any:
+    midnight = isinstance(value, dt.date) and pa.types.is_timestamp(kind)
+    return dt.datetime.combine(value, dt.time()) if midnight else value
 
 
 class Case:

@@ -20,9 +20,7 @@ FUNCTIONS: Mapping[str, FunctionSignature] = {
         FunctionSignature("TOLERANCE_MATCH", (Arg.NUMBER, Arg.NUMBER, Arg.NUMBER), Returns.BOOLEAN),
         FunctionSignature("PERCENT_MATCH", (Arg.NUMBER, Arg.NUMBER, Arg.NUMBER), Returns.BOOLEAN),
         FunctionSignature("DATE_WITHIN", (Arg.DATE, Arg.DATE, Arg.NUMBER), Returns.BOOLEAN),
-        FunctionSignature(
-            "NORMALIZE_REF", (Arg.TEXT, Arg.BOOLEAN), Returns.TEXT, required=1, literal=frozenset({1})
-        ),
+        FunctionSignature("NORMALIZE_REF", (Arg.TEXT, Arg.BOOLEAN), Returns.TEXT, required=1, literal=frozenset({1})),
         FunctionSignature("TEXT_SIMILARITY", (Arg.TEXT, Arg.TEXT), Returns.DECIMAL),
     )
 }
@@ -87,9 +85,7 @@ RIGHT_ROWS = (
 
 
 def _columns() -> tuple[Column, ...]:
-    return tuple(
-        Column(name, kind, native, True, *_SCALES.get(name, (None, None))) for name, kind, native in _COLUMNS
-    )
+    return tuple(Column(name, kind, native, True, *_SCALES.get(name, (None, None))) for name, kind, native in _COLUMNS)
 
 
 LEFT = SideInput(_columns(), ("id",))
