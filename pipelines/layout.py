@@ -102,8 +102,8 @@ class Layout:
     matched_few: tuple[str, ...]
     left_few: tuple[str, ...]
     right_few: tuple[str, ...]
-    left_repetitive: tuple[str, ...]
-    right_repetitive: tuple[str, ...]
+    left_repetitive: tuple[int, ...]
+    right_repetitive: tuple[int, ...]
 
     def facts(self, side: str) -> SideFacts:
         return self.left_facts if side == LEFT else self.right_facts
@@ -111,8 +111,8 @@ class Layout:
     def unmatched_schema(self, side: str) -> pa.Schema:
         return self.left_schema if side == LEFT else self.right_schema
 
-    def repetitive(self, side: str) -> tuple[str, ...]:
-        """Text columns that are read as dictionaries."""
+    def repetitive(self, side: str) -> tuple[int, ...]:
+        """Places of the text columns that are read as dictionaries."""
         return self.left_repetitive if side == LEFT else self.right_repetitive
 
     def unmatched_few(self, side: str) -> tuple[str, ...]:
@@ -128,7 +128,9 @@ def make_layout(
     assert isinstance(left, Relation) and isinstance(right, Relation), "the writing passes read files"
     needed = {side: _needed_columns(plan, sides, side) for side in (LEFT, RIGHT)}
     outputs, computed = _outputs(plan, sides, needed)
-    few = {LEFT: few_valued(left), RIGHT: few_valued(right), "": []}
+    few = {LEFT: few_valued(left), RIGHT: few_valued(right)}
+    named = {s: {relation.columns[i] for i in few[s]} for s, relation in ((LEFT, left), (RIGHT, right))}
+    unmatched = {LEFT: unmatched_schema(schemas[0]), RIGHT: unmatched_schema(schemas[1])}
     fields = _output_fields(plan, outputs, needed, dict(zip((LEFT, RIGHT), schemas, strict=True)), computed)
     return Layout(
         scratch=str(folders[0]),
@@ -144,24 +146,29 @@ def make_layout(
         outputs=outputs,
         computed_sql=computed,
         matched_schema=pa.schema([*ROW_FIELDS, *fields]),
-        left_schema=unmatched_schema(schemas[0]),
-        right_schema=unmatched_schema(schemas[1]),
+        left_schema=unmatched[LEFT],
+        right_schema=unmatched[RIGHT],
         left_facts=side_facts(plan, sides, LEFT),
         right_facts=side_facts(plan, sides, RIGHT),
         matched_few=(
             "_left_partners",
             "_right_partners",
-            *(o.name for o in plan.outputs if o.column in few[o.side or ""]),
+            *(o.name for o in plan.outputs if o.side and o.column in named[o.side]),
         ),
-        left_few=("_reason", "_failed", *few[LEFT]),
-        right_few=("_reason", "_failed", *few[RIGHT]),
+        left_few=_few_names(unmatched[LEFT], few[LEFT]),
+        right_few=_few_names(unmatched[RIGHT], few[RIGHT]),
         left_repetitive=_texts(few[LEFT], schemas[0]),
         right_repetitive=_texts(few[RIGHT], schemas[1]),
     )
 
 
-def _texts(names: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
-    return tuple(n for n in names if pa.types.is_string(schema.field(n).type))
+def _few_names(schema: pa.Schema, places: Sequence[int]) -> tuple[str, ...]:
+    """The fixed columns and those source columns of an unmatched set that are worth a dictionary."""
+    return ("_reason", "_failed", *(schema.field(len(REASON_FIELDS) + i).name for i in places))
+
+
+def _texts(places: Sequence[int], schema: pa.Schema) -> tuple[int, ...]:
+    return tuple(i for i in places if pa.types.is_string(schema.field(i).type))
 
 
 def unmatched_schema(source: pa.Schema) -> pa.Schema:

@@ -43,8 +43,9 @@ def write_part(
 ) -> Part:  # fmt: skip
     """Write one part from tables of one schema. A repeated call replaces the file with the same bytes.
 
-    A dictionary is built for the columns in ``few_valued`` alone: for the others it costs time and gains nothing. Tables
-    may hold text as dictionaries; readers see text either way, for the file describes itself in Parquet's types alone.
+    A dictionary is built for the columns in ``few_valued`` alone: for the others it costs time and gains nothing.
+    Tables may hold text as dictionaries; readers see text either way, for the file describes itself in Parquet's
+    types alone.
     """
     name = part_name(set_name, number)
     path = evidence / name
@@ -55,7 +56,9 @@ def write_part(
     rows = 0
     options = {
         "use_dictionary": [f.name for f in schema if f.name in few_valued],
-        "column_encoding": {f.name: "DELTA_BINARY_PACKED" for f in schema if f.name in ROW_IDS},
+        "column_encoding": {
+            f.name: "DELTA_BINARY_PACKED" for f in schema if f.name in ROW_IDS and f.type == pa.int64()
+        },
         # Readers seek by row id, number and date; statistics of text would only slow writing down.
         "write_statistics": [f.name for f in schema if not _is_text(f.type)],
     }

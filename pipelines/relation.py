@@ -18,6 +18,7 @@ from sqlglot import exp
 
 ROW = "rid"
 _NUMBER = "file_row"
+_ENGINE_COLUMNS = {"file_row_number", "file_index", "filename"}  # what the engine adds to a file it reads
 _MOST_GROUP_ROWS, _MOST_GROUP_BYTES = 2 << 20, 128 << 20
 
 
@@ -131,9 +132,10 @@ class RowReader:
 
     _KEPT = 2
 
-    def __init__(self, relation: Relation, repetitive: Sequence[str] = ()) -> None:
-        """``repetitive`` columns come as dictionaries: cheaper to decode, to copy and to write."""
-        self._repetitive = list(repetitive)
+    def __init__(self, relation: Relation, repetitive: Sequence[int] = ()) -> None:
+        """Columns at the places ``repetitive`` come as dictionaries: cheaper to decode, to copy and to write."""
+        names = pq.read_schema(relation.files[0].path).names
+        self._repetitive = [names[i] for i in repetitive]
         self._groups = list(row_groups(relation))
         self._kept: OrderedDict[_RowGroup, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
@@ -164,9 +166,12 @@ class RowReader:
             return file.read_row_group(group.index, use_threads=False)
 
 
-def small_row_groups(path: str) -> bool:
-    """Whether single row groups of a file can be decoded in bounded memory; else its rows have to be staged."""
+def usable_in_place(path: str) -> bool:
+    """Whether the engine can number this file's rows and decode its row groups in bounded memory; else they are
+    staged."""
     with pq.ParquetFile(path) as file:
+        if _ENGINE_COLUMNS & {name.casefold() for name in file.schema_arrow.names}:
+            return False
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     return all(g.num_rows <= _MOST_GROUP_ROWS and g.total_byte_size <= _MOST_GROUP_BYTES for g in groups)
 

@@ -38,7 +38,7 @@ from pipelines.manifest import (
 )
 from pipelines.options import RunRequest
 from pipelines.prepare import Prepared, prepare
-from pipelines.relation import DataFile, Relation, small_row_groups
+from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir, check_output
@@ -104,7 +104,7 @@ def plan_steps(
         schemas[side] = connector.arrow_schema()
         path = connector.in_place_path()
         local = prepared.run_plan.strategy == "local" and not source.filters
-        if local and path and small_row_groups(path):
+        if local and path and usable_in_place(path):
             relations[side] = Relation(side, (DataFile(path, connector.count()),), names)
             continue
         tasks += [

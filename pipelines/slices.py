@@ -34,13 +34,12 @@ def row_bytes(relation: Relation) -> int:
     return 1 if batch is None else max(1, batch.nbytes // max(1, batch.num_rows))
 
 
-def few_valued(relation: Relation) -> list[str]:
-    """Columns whose values repeat so much, in the first rows, that a dictionary pays."""
+def few_valued(relation: Relation) -> list[int]:
+    """Places of the columns whose values repeat so much, in the first rows, that a dictionary pays."""
     batch = first_rows(relation)
     if batch is None:
         return []
-    values = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return [n for n, column in values.items() if pc.count_distinct(column).as_py() * 8 <= batch.num_rows]
+    return [i for i, column in enumerate(batch.columns) if pc.count_distinct(column).as_py() * 8 <= batch.num_rows]
 
 
 def slice_rows(*relations: Relation) -> int:

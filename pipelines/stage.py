@@ -44,12 +44,14 @@ def stage_split(task: StageTask) -> Staged:
     path = Path(task.folder) / f"staged-{task.side}-{task.split.index:05d}.parquet"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     schema = task.connector.arrow_schema()
+    # Names of a source are data: files of our own number their columns.
+    named = pa.schema([pa.field(f"c{i}", field.type) for i, field in enumerate(schema)])
     rows = 0
     # Scratch data is read back once or twice: cheap compression, no dictionaries, no statistics.
-    with pq.ParquetWriter(partial, schema, compression="lz4", use_dictionary=False, write_statistics=False) as writer:
+    with pq.ParquetWriter(partial, named, compression="lz4", use_dictionary=False, write_statistics=False) as writer:
         batches = task.connector.read(task.snapshot, task.split, task.filters)
         for table in grouped(batches, schema, ROW_GROUP_ROWS):
-            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            writer.write_table(table.rename_columns(named.names), row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
     os.replace(partial, path)
     return Staged(task.side, task.split.index, str(path), rows)

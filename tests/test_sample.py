@@ -144,9 +144,7 @@ def test_the_seed_runs_twice_in_postgres() -> None:
                 found[name] = [dict(zip(names, map(as_text, row), strict=True)) for row in cursor]
             cursor.execute("SELECT COUNT(*) FROM invoice_aging")
             open_invoices = cursor.fetchone()
-            cursor.execute(
-                "SELECT SUM(payments), SUM(paid_amount) FROM payment_summary WHERE currency = 'USD'"
-            )
+            cursor.execute("SELECT SUM(payments), SUM(paid_amount) FROM payment_summary WHERE currency = 'USD'")
             summary = cursor.fetchone()
         connection.close()
     expected = {name: read_csv(name) for name in KEYS}

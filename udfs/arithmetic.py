@@ -34,9 +34,7 @@ _CHECKED = template(
 # as they have after an earlier division. Half a divisor is added to the magnitude first: half away from
 # zero. Overflow raises.
 _UNITS_10 = template("CAST(CAST(number AS DECIMAL(38, 10)) * CAST(10000000000 AS DECIMAL(11, 0)) AS HUGEINT)")
-_UNITS_12 = template(
-    "CAST(CAST(number AS DECIMAL(38, 12)) * CAST(1000000000000 AS DECIMAL(13, 0)) AS HUGEINT)"
-)
+_UNITS_12 = template("CAST(CAST(number AS DECIMAL(38, 12)) * CAST(1000000000000 AS DECIMAL(13, 0)) AS HUGEINT)")
 _QUOTIENT = template(
     "CAST(CASE WHEN (n < 0) = (d < 0) THEN 1 ELSE -1 END * "
     "((ABS(n) * 1000000000000 + ABS(d) // 2) // ABS(d)) AS DECIMAL(38, 0)) "

@@ -27,7 +27,7 @@ LOGICAL: Mapping[str, tuple[int, Lowering]] = MappingProxyType(
 """Logical node -> its number of arguments and its lowering."""
 
 
-def lower(tree: exp.Expression) -> exp.Expression:
+def lower(tree: exp.Expr) -> exp.Expr:
     """A copy of ``tree`` in which every logical node and every registered function is a DuckDB tree.
 
     Names count without case; other functions stay as they are. Raises UdfError where a constant argument (a

@@ -13,9 +13,7 @@ INVALID_ARGUMENT = "udf.invalid_argument"
 INVALID_PATTERN = "udf.invalid_pattern"
 OUT_OF_RANGE = "udf.out_of_range"
 
-_RANGE_HINT = (
-    "Numbers may have 28 digits before and 10 after the decimal point; round or scale the column first."
-)
+_RANGE_HINT = "Numbers may have 28 digits before and 10 after the decimal point; round or scale the column first."
 _NO_ROOM = re.compile(r"DECIMAL|INT\d+|HUGEINT|out of range", re.IGNORECASE)
 _RAISED = re.compile(r"\[(udf\.[a-z_]+)\] (.+)")
 

@@ -20,9 +20,7 @@ _TOLERANCE = template("ABS(a + CAST(0 AS DECIMAL(1, 0)) - b) <= t")
 
 # The zero of DECIMAL(19,0) widens the product too: percent of a DECIMAL(18,2) would otherwise be kept in 18
 # digits.
-_PERCENT = template(
-    "ABS(a + CAST(0 AS DECIMAL(19, 0)) - b) * 100 <= ABS(a + CAST(0 AS DECIMAL(19, 0))) * percent"
-)
+_PERCENT = template("ABS(a + CAST(0 AS DECIMAL(19, 0)) - b) * 100 <= ABS(a + CAST(0 AS DECIMAL(19, 0))) * percent")
 
 
 def exact(number: Number) -> Fraction:

@@ -77,9 +77,7 @@ _FREE_DATE = template(
     "ELSE fixed END"
 )
 # DuckDB reads the year 0000 as 1 BC.
-_REAL_DATE = template(
-    "CASE WHEN day BETWEEN CAST('0001-01-01' AS DATE) AND CAST('9999-12-31' AS DATE) THEN day END"
-)
+_REAL_DATE = template("CASE WHEN day BETWEEN CAST('0001-01-01' AS DATE) AND CAST('9999-12-31' AS DATE) THEN day END")
 
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 _ZONE = r"Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -172,9 +170,7 @@ def lower_timestamp(args: list[exp.Expression]) -> exp.Expression:
     day = _date(_DAY_OF(text=text, pattern=_quoted(f"^{_BLANKS}([0-9/.-]+)")), order)
     pattern = _quoted(f"{_BLANKS}(?:{forms}){_TIME}{_BLANKS}")
     zone = _quoted(_ZONE_PARTS)
-    return _REAL_MOMENT(
-        moment=_MOMENT(text=text, iso=_quoted(_ISO_MOMENT), pattern=pattern, day=day, zone=zone)
-    )
+    return _REAL_MOMENT(moment=_MOMENT(text=text, iso=_quoted(_ISO_MOMENT), pattern=pattern, day=day, zone=zone))
 
 
 def _order(tree: exp.Expression) -> str:

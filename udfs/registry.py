@@ -99,9 +99,7 @@ def _check_reference(signature: FunctionSignature, python: Callable[..., Any]) -
     if shape.return_annotation is inspect.Signature.empty:
         bare.append("return")
     if bare:
-        raise UdfError(
-            f"{signature.name} lacks annotations: {', '.join(bare)}.", code="udf.incomplete_function"
-        )
+        raise UdfError(f"{signature.name} lacks annotations: {', '.join(bare)}.", code="udf.incomplete_function")
     if not inspect.getdoc(python):
         raise UdfError(f"{signature.name} lacks a docstring.", code="udf.incomplete_function")
     required = sum(p.default is inspect.Parameter.empty for p in shape.parameters.values())

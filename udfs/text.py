@@ -72,16 +72,12 @@ def _lower_normalize(args: list[exp.Expression]) -> exp.Expression:
         return _FILLED(clean=clean)
     option = args[1].unnest()
     if not isinstance(option, exp.Boolean):
-        raise UdfError(
-            "normalize_ref: strip_leading_zeros must be TRUE or FALSE.", hint="Write TRUE or FALSE."
-        )
+        raise UdfError("normalize_ref: strip_leading_zeros must be TRUE or FALSE.", hint="Write TRUE or FALSE.")
     return _STRIPPED(clean=clean) if option.this else _FILLED(clean=clean)
 
 
 @udf(
-    FunctionSignature(
-        "NORMALIZE_REF", (Arg.TEXT, Arg.BOOLEAN), Returns.TEXT, required=1, literal=frozenset({1})
-    ),
+    FunctionSignature("NORMALIZE_REF", (Arg.TEXT, Arg.BOOLEAN), Returns.TEXT, required=1, literal=frozenset({1})),
     lower=_lower_normalize,
 )
 def normalize_ref(text: str, strip_leading_zeros: bool = False) -> str | None:

@@ -55,9 +55,7 @@ def is_simple(tree: exp.Expression) -> bool:
     return isinstance(tree.unnest(), _SIMPLE) or literal_number(tree) is not None
 
 
-def bound(
-    builder: Callable[[list[exp.Expression]], exp.Expression], args: list[exp.Expression]
-) -> exp.Expression:
+def bound(builder: Callable[[list[exp.Expression]], exp.Expression], args: list[exp.Expression]) -> exp.Expression:
     """``builder(args)``, with the computed arguments evaluated once and outside of any binding in the result.
 
     Outside, because DuckDB allows neither aggregates nor window functions within one.
@@ -109,9 +107,7 @@ def literal_text(tree: exp.Expression, what: str) -> str:
     inner = tree.unnest()
     if isinstance(inner, exp.Literal) and inner.is_string:
         return str(inner.this)
-    raise UdfError(
-        f"The {what} must be a text constant, not {tree.sql()}.", hint="Write it in single quotes."
-    )
+    raise UdfError(f"The {what} must be a text constant, not {tree.sql()}.", hint="Write it in single quotes.")
 
 
 def literal_number(tree: exp.Expression) -> str | None:

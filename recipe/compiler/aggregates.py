@@ -117,9 +117,7 @@ def _string_agg(node: exp.Expression, low: Lowering, wrap: Wrap) -> Typed:
     content = order.this if order is not None else node.this
     separator = node.args.get("separator")
     if isinstance(content, exp.Distinct) or separator is None or not is_written_out(separator):
-        return low.problem(
-            WRONG_ARGUMENTS, "STRING_AGG takes a text and a separator that is written out", node
-        )
+        return low.problem(WRONG_ARGUMENTS, "STRING_AGG takes a text and a separator that is written out", node)
     value = as_text(low.shared, inner.lower(content))
     keys = [lower_ordered(o, inner) for o in order.expressions] if order is not None else []
     keys.append(exp.Ordered(this=value.tree.copy(), nulls_first=False))
@@ -140,13 +138,9 @@ def lower_ordered(node: exp.Expression, low: Lowering) -> exp.Expression:
 
 def lower_window(node: exp.Expression, low: Lowering) -> Typed:
     if not low.windows or low.inside_aggregate or low.inside_window:
-        return low.problem(
-            UNSUPPORTED, f"a window (OVER) cannot stand in {low.clause}: put it in a sub-query", node
-        )
+        return low.problem(UNSUPPORTED, f"a window (OVER) cannot stand in {low.clause}: put it in a sub-query", node)
     if node.args.get("alias") is not None or node.args.get("over") != "OVER":
-        return low.problem(
-            UNSUPPORTED, "a named window is not supported: write the window in OVER (...)", node
-        )
+        return low.problem(UNSUPPORTED, "a named window is not supported: write the window in OVER (...)", node)
     inner = low.within(window=True)
     function = node.this
     filtered = function if isinstance(function, exp.Filter) else None
@@ -230,7 +224,5 @@ def _ranked(core: exp.Expression, low: Lowering, over: Wrap) -> Typed:
         places.append(default)
         values = comparable(low.shared, [value, low.lower(default)], core, places)
     shift = as_integer(low.shared, low.lower(offset), offset).tree if offset is not None else None
-    tree = type(core)(
-        this=values[0].tree, offset=shift, default=values[1].tree if default is not None else None
-    )
+    tree = type(core)(this=values[0].tree, offset=shift, default=values[1].tree if default is not None else None)
     return merged(over(tree), values[0].kind, values, values[0].scale)

@@ -92,9 +92,7 @@ def lower_div(node: exp.Expression, low: Lowering) -> Typed:
     left = as_number(shared, low.lower(node.this), node.this)
     right = as_number(shared, low.lower(node.expression), node.expression)
     if left.kind == right.kind == Kind.INTEGER:
-        message = (
-            f"{shared.findings.text_of(node)} divides integers and drops the rest; write 1.0 * to keep it"
-        )
+        message = f"{shared.findings.text_of(node)} divides integers and drops the rest; write 1.0 * to keep it"
         shared.findings.warn(INTEGER_DIVISION, message, node)
         tree: exp.Expression = exp.IntDiv(this=grouped(left.tree), expression=_not_zero(right))
         return merged(tree, Kind.INTEGER, [left, right], 0)

@@ -39,9 +39,7 @@ class Binder:
     shared: Shared
     fixed: bool
 
-    def query(
-        self, node: exp.Expression, parent: Scope | None, ctes: tuple[Cte, ...], top: bool
-    ) -> BoundQuery | None:
+    def query(self, node: exp.Expression, parent: Scope | None, ctes: tuple[Cte, ...], top: bool) -> BoundQuery | None:
         if isinstance(node, exp.Subquery):
             if refuse_clauses(self.shared.findings, node, ("this", "alias"), "a sub-query"):
                 return None
@@ -93,9 +91,7 @@ class Binder:
             self.shared.findings.problem(WRONG_ARGUMENTS, message, alias)
         return tuple([*given, *names[len(given) :]][: len(names)])
 
-    def _union(
-        self, node: exp.Expression, parent: Scope | None, ctes: tuple[Cte, ...], top: bool
-    ) -> BoundQuery | None:
+    def _union(self, node: exp.Expression, parent: Scope | None, ctes: tuple[Cte, ...], top: bool) -> BoundQuery | None:
         refuse_clauses(self.shared.findings, node, _UNION, "UNION")
         made = self._with(node, parent, ctes)
         left = self.query(node.this, parent, (*ctes, *made), False)
@@ -134,9 +130,7 @@ class Binder:
         )
         return Item(left.items[at].name, value, left.items[at].internal, left.items[at].named)
 
-    def _select(
-        self, node: exp.Select, parent: Scope | None, ctes: tuple[Cte, ...], top: bool
-    ) -> BoundSelect | None:
+    def _select(self, node: exp.Select, parent: Scope | None, ctes: tuple[Cte, ...], top: bool) -> BoundSelect | None:
         findings = self.shared.findings
         refuse_clauses(findings, node, _SELECT, "SELECT")
         made = self._with(node, parent, ctes)
@@ -159,9 +153,7 @@ class Binder:
         parts = [*node.expressions, *([having] if having is not None else [])]
         query.grouped = group is not None or having is not None or has_aggregate(parts, self.shared.functions)
         ids = partial(row_order, query.froms, self.shared.hidden, query.grouped)
-        low = replace(
-            self.lowering(scope, ctes, "the select list"), aggregates=True, windows=True, tie_break=ids
-        )
+        low = replace(self.lowering(scope, ctes, "the select list"), aggregates=True, windows=True, tie_break=ids)
         query.items, query.complete = bind_items(node, low, scope)
         internal_names(query.items, self.shared.hidden)
         if group is not None:
@@ -180,9 +172,7 @@ class Binder:
         for part in group_node.expressions:
             if isinstance(part, (exp.Rollup, exp.Cube, exp.GroupingSets)):
                 word = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE"}.get(type(part), "GROUPING SETS")
-                findings.problem(
-                    UNTRACEABLE, f"{word} cannot be traced to source rows: use one GROUP BY", part
-                )
+                findings.problem(UNTRACEABLE, f"{word} cannot be traced to source rows: use one GROUP BY", part)
                 continue
             meant = self._meant_by(part, node, low.scope)
             if meant is not None:

@@ -31,9 +31,7 @@ def _aggregate(name: str, args: tuple[Arg, ...], returns: Returns) -> FunctionSi
 
 def _window(name: str, args: tuple[Arg, ...], returns: Returns, required: int = 0) -> FunctionSignature:
     literal = frozenset({1}) if args else frozenset()
-    return FunctionSignature(
-        name, args, returns, required, nulls=Nulls.OWN, window_only=True, literal=literal
-    )
+    return FunctionSignature(name, args, returns, required, nulls=Nulls.OWN, window_only=True, literal=literal)
 
 
 _SIGNATURES = (

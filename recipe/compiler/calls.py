@@ -60,15 +60,11 @@ def lower_named(node: exp.Expression, low: Lowering) -> Typed:
     return merged(call(name, *[a.tree for a in args]), kind, args, scale)
 
 
-def counted(
-    signature: FunctionSignature, parts: Sequence[exp.Expression], node: exp.Expression, low: Lowering
-) -> bool:
+def counted(signature: FunctionSignature, parts: Sequence[exp.Expression], node: exp.Expression, low: Lowering) -> bool:
     most = signature.at_most
     if signature.at_least <= len(parts) and (most is None or len(parts) <= most):
         return True
-    need = (
-        f"{signature.at_least}" if most == signature.at_least else f"{signature.at_least} to {most or 'many'}"
-    )
+    need = f"{signature.at_least}" if most == signature.at_least else f"{signature.at_least} to {most or 'many'}"
     message = f"{signature.name} takes {need} arguments; given: {len(parts)}"
     low.problem(WRONG_ARGUMENTS, message, node)
     return False
@@ -117,9 +113,7 @@ def lower_builtin(node: exp.Expression, low: Lowering) -> Typed:
     """A function on the allow-list: its arguments by name and place, checked, cast and written out."""
     name, parts = _SHAPES[type(node)](node)
     signature = BUILTINS[name]
-    ignored = [
-        v for v in node.args.values() if isinstance(v, exp.Expression) and all(v is not p for p in parts)
-    ]
+    ignored = [v for v in node.args.values() if isinstance(v, exp.Expression) and all(v is not p for p in parts)]
     if ignored:  # an argument that the parser takes in some other dialect
         return low.problem(WRONG_ARGUMENTS, f"{name} is called with arguments it does not take", ignored[0])
     if not counted(signature, parts, node, low) or not _literals(signature, parts, low):
@@ -290,11 +284,7 @@ _SHAPES: dict[type[exp.Expression], Callable[[exp.Expression], tuple[str, list[e
     exp.Length: _same_shape("LENGTH", "this"),
     exp.Pad: lambda node: (
         "LPAD" if node.args.get("is_left") else "RPAD",
-        [
-            p
-            for p in (node.this, node.expression, node.args.get("fill_pattern"))
-            if isinstance(p, exp.Expression)
-        ],
+        [p for p in (node.this, node.expression, node.args.get("fill_pattern")) if isinstance(p, exp.Expression)],
     ),
     exp.StrPosition: _same_shape("STRPOS", "this", "substr", "position", "occurrence"),
     exp.SplitPart: _same_shape("SPLIT_PART", "this", "delimiter", "part_index"),

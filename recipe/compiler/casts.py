@@ -86,9 +86,7 @@ def as_time(shared: Shared, value: Typed, at: exp.Expression, target: Kind = Kin
         return value
     if value.kind == Kind.TEXT:
         return (
-            _literal_as_time(shared, value, at, target)
-            if value.literal
-            else _text_as_time(shared, value, at, target)
+            _literal_as_time(shared, value, at, target) if value.literal else _text_as_time(shared, value, at, target)
         )
     return mismatch(shared, f"{_said(shared, at)} is {_a(value.kind)} where a date is needed", at)
 
@@ -115,9 +113,7 @@ def utc(value: Typed) -> Typed:
     return value.with_tree(exp.AtTimeZone(this=grouped(value.tree), zone=text("UTC")), Kind.TIMESTAMP)
 
 
-def comparable(
-    shared: Shared, values: list[Typed], at: exp.Expression, nodes: list[exp.Expression]
-) -> list[Typed]:
+def comparable(shared: Shared, values: list[Typed], at: exp.Expression, nodes: list[exp.Expression]) -> list[Typed]:
     """The values as one kind that compares exactly; ``nodes`` are their places in the statement."""
     kinds = {v.kind for v in values if not (v.unknown or v.literal)}
     if not kinds:
@@ -132,9 +128,7 @@ def comparable(
             return _times(shared, values, nodes)
     elif kinds == {Kind.TEXT}:
         return values
-    mismatch(
-        shared, f"{' and '.join(_a(k) for k in sorted(kinds))} cannot be compared: {_said(shared, at)}", at
-    )
+    mismatch(shared, f"{' and '.join(_a(k) for k in sorted(kinds))} cannot be compared: {_said(shared, at)}", at)
     return [unknown() for _ in values]
 
 
@@ -181,9 +175,7 @@ def _text_as_number(shared: Shared, value: Typed, at: exp.Expression) -> Typed:
     tree = call("KALLA_NUMBER", value.tree, text(form.decimal), text(form.thousands))
     parsed = value.with_tree(tree, Kind.DECIMAL, PARSED_SCALE)
     name = _remember(shared, value, parsed, at)
-    shared.findings.warn(
-        TEXT_AS_NUMBER, f"{name} is text and is read as a number; leading zeros do not count then", at
-    )
+    shared.findings.warn(TEXT_AS_NUMBER, f"{name} is text and is read as a number; leading zeros do not count then", at)
     return parsed
 
 

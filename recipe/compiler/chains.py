@@ -9,11 +9,7 @@ from sqlglot import exp
 
 def balance(tree: exp.Expression) -> exp.Expression:
     """AND and OR chains as balanced trees, so that a chain of thousands is a dozen levels deep."""
-    tops = [
-        node
-        for node in tree.walk()
-        if isinstance(node, (exp.And, exp.Or)) and type(node.parent) is not type(node)
-    ]
+    tops = [node for node in tree.walk() if isinstance(node, (exp.And, exp.Or)) and type(node.parent) is not type(node)]
     for top in tops:
         parts = _chain(top)
         if len(parts) < 3:
@@ -65,11 +61,7 @@ def conjuncts(condition: exp.Expression) -> list[exp.Expression]:
 
 def equal_columns(node: exp.Expression) -> list[exp.Expression]:
     """``(a, b) = (c, d)`` as ``a = c`` and ``b = d``; any other node as it is."""
-    if not (
-        isinstance(node, exp.EQ)
-        and isinstance(node.this, exp.Tuple)
-        and isinstance(node.expression, exp.Tuple)
-    ):
+    if not (isinstance(node, exp.EQ) and isinstance(node.this, exp.Tuple) and isinstance(node.expression, exp.Tuple)):
         return [node]
     left, right = node.this.expressions, node.expression.expressions
     if len(left) != len(right):

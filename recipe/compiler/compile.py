@@ -98,10 +98,7 @@ def _apart(tree: exp.Expression, query: BoundQuery) -> str:
         return "UNION ALL leaves each result row with one side only: join the sides or GROUP BY around it"
     lost = next(side for side in (LEFT, RIGHT) if side not in held)
     place = _clause_of(tree, TABLE_OF[lost])
-    return (
-        f"result rows do not hold rows of {TABLE_OF[lost]}: it is only read in a filter{place}; "
-        "join it in FROM"
-    )
+    return f"result rows do not hold rows of {TABLE_OF[lost]}: it is only read in a filter{place}; join it in FROM"
 
 
 def _clause_of(tree: exp.Expression, table: str) -> str:
@@ -149,9 +146,7 @@ def _parses_in(shared: Shared, trees: list[exp.Expression]) -> list[Parse]:
 
 def _warn_simple(shared: Shared, query: BoundSelect, conditions: bool) -> None:
     if any(item.join in ("LEFT", "RIGHT", "FULL") for item in query.froms):
-        message = (
-            "the outer join works as an inner join: partnerless rows come out as unmatched, not as pairs"
-        )
+        message = "the outer join works as an inner join: partnerless rows come out as unmatched, not as pairs"
         shared.findings.warn(OUTER_JOIN, message)
     if not conditions:
         message = "nothing relates the two sides: every left row pairs with every right row"

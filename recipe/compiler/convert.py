@@ -46,9 +46,7 @@ def lower_cast(node: exp.Expression, low: Lowering) -> Typed:
 
 def _to_integer(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
     if value.kind == Kind.BOOLEAN:
-        tree: exp.Expression = exp.Case(
-            ifs=[exp.If(this=value.tree, true=integer(1).tree)], default=integer(0).tree
-        )
+        tree: exp.Expression = exp.Case(ifs=[exp.If(this=value.tree, true=integer(1).tree)], default=integer(0).tree)
         whole = exp.Case(
             ifs=[exp.If(this=exp.Is(this=value.tree.copy(), expression=exp.Null()), true=exp.Null())],
             default=tree,
@@ -70,9 +68,7 @@ def _to_decimal(value: Typed, params: list[str], node: exp.Expression, low: Lowe
         return number.with_tree(cast(number.tree, f"DECIMAL({MAX_DIGITS}, 0)"), Kind.DECIMAL, 0)
     digits, scale = (int(p) if p.isdigit() else -1 for p in (*params, "0")[:2])
     if not (1 <= digits <= MAX_DIGITS and 0 <= scale <= digits):
-        return low.problem(
-            WRONG_ARGUMENTS, f"numeric(p, s) needs 1 <= p <= {MAX_DIGITS} and 0 <= s <= p", node
-        )
+        return low.problem(WRONG_ARGUMENTS, f"numeric(p, s) needs 1 <= p <= {MAX_DIGITS} and 0 <= s <= p", node)
     return number.with_tree(cast(number.tree, f"DECIMAL({digits}, {scale})"), Kind.DECIMAL, scale)
 
 
@@ -80,9 +76,7 @@ def _to_text(value: Typed, params: list[str], low: Lowering) -> Typed:
     result = as_text(low.shared, value)
     if not params or result.unknown:
         return result.with_tree(result.tree)
-    tree = exp.Left(
-        this=result.tree, expression=exp.Literal.number(params[0])
-    )  # PostgreSQL cuts, engines do not
+    tree = exp.Left(this=result.tree, expression=exp.Literal.number(params[0]))  # PostgreSQL cuts, engines do not
     return result.with_tree(tree)
 
 
@@ -96,9 +90,7 @@ def _to_double(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
 def _to_boolean(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
     """Text by PostgreSQL's words for true and false, NULL for any other; an integer by being zero or not."""
     if value.kind == Kind.INTEGER:
-        return value.with_tree(
-            exp.NEQ(this=exp.Paren(this=value.tree), expression=integer(0).tree), Kind.BOOLEAN
-        )
+        return value.with_tree(exp.NEQ(this=exp.Paren(this=value.tree), expression=integer(0).tree), Kind.BOOLEAN)
     if value.kind == Kind.TEXT and not value.literal:
         word = exp.Lower(this=exp.Trim(this=value.tree))
         ifs = [

@@ -64,12 +64,8 @@ def _of_range(value: exp.Expression, low: exp.Expression, high: exp.Expression) 
     else:
         return _NO_GAP
     at, least, most = parts
-    below = exp.If(
-        this=exp.LT(this=grouped(at.copy()), expression=grouped(least.copy())), true=_minus(least, at)
-    )
-    above = exp.If(
-        this=exp.GT(this=grouped(at.copy()), expression=grouped(most.copy())), true=_minus(at, most)
-    )
+    below = exp.If(this=exp.LT(this=grouped(at.copy()), expression=grouped(least.copy())), true=_minus(least, at))
+    above = exp.If(this=exp.GT(this=grouped(at.copy()), expression=grouped(most.copy())), true=_minus(at, most))
     within = exp.Between(this=grouped(at.copy()), low=grouped(least.copy()), high=grouped(most.copy()))
     inside = exp.If(this=within, true=exp.Literal.number(0))
     return exp.Case(ifs=[below, above, inside]), unit
@@ -86,11 +82,7 @@ def _absolute(tree: exp.Expression) -> exp.Expression | None:
 
 
 def _is_days(tree: exp.Expression) -> bool:
-    return (
-        isinstance(tree, exp.Sub)
-        and _kind(_bare(tree.this)).is_time
-        and _kind(_bare(tree.expression)).is_time
-    )
+    return isinstance(tree, exp.Sub) and _kind(_bare(tree.this)).is_time and _kind(_bare(tree.expression)).is_time
 
 
 def _distance(a: exp.Expression, b: exp.Expression) -> exp.Expression:

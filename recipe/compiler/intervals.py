@@ -109,8 +109,6 @@ def lower_date_trunc(node: exp.Expression, low: Lowering) -> Typed:
     unit = node.args["unit"].name.upper() if node.args.get("unit") is not None else ""
     moment = as_timestamp(low.shared, low.lower(node.this), node.this)
     if unit not in _TRUNCATES or node.args.get("zone") is not None:
-        return low.problem(
-            WRONG_ARGUMENTS, f"DATE_TRUNC knows {', '.join(_TRUNCATES)}; not {unit or 'this'}", node
-        )
+        return low.problem(WRONG_ARGUMENTS, f"DATE_TRUNC knows {', '.join(_TRUNCATES)}; not {unit or 'this'}", node)
     tree = exp.TimestampTrunc(this=moment.tree, unit=exp.Var(this=unit))
     return moment.with_tree(cast(tree, "TIMESTAMP"), Kind.TIMESTAMP)

@@ -101,9 +101,7 @@ def lower_is(node: exp.Expression, low: Lowering) -> Typed:
 
 def lower_between(node: exp.Expression, low: Lowering) -> Typed:
     if node.args.get("symmetric"):
-        return low.problem(
-            UNSUPPORTED, "BETWEEN SYMMETRIC is not supported: put the smaller value first", node
-        )
+        return low.problem(UNSUPPORTED, "BETWEEN SYMMETRIC is not supported: put the smaller value first", node)
     places = [node.this, node.args["low"], node.args["high"]]
     value, least, most = comparable(low.shared, [low.lower(p) for p in places], node, places)
     tree = exp.Between(this=grouped(value.tree), low=grouped(least.tree), high=grouped(most.tree))
@@ -179,6 +177,4 @@ def _case_tests(
 
 def lower_condition(condition: exp.Expression, low: Lowering) -> list[tuple[exp.Expression, Typed]]:
     """The conjuncts of ON, WHERE or HAVING: each with its place in the statement."""
-    return [
-        (part, as_boolean(low.shared, low.lower(part), part, low.clause)) for part in conjuncts(condition)
-    ]
+    return [(part, as_boolean(low.shared, low.lower(part), part, low.clause)) for part in conjuncts(condition)]

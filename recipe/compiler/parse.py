@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from sqlglot import exp, parse_one
+from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
@@ -25,6 +25,18 @@ _OPEN = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CA
 _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 _PREFIX = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE, TokenType.INTERVAL, TokenType.JOIN}
 
+_NAMES = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING}
+_AFTER_LIST = {
+    TokenType.COMMA,
+    TokenType.R_PAREN,
+    TokenType.FROM,
+    TokenType.WHERE,
+    TokenType.GROUP_BY,
+    TokenType.HAVING,
+    TokenType.ORDER_BY,
+    TokenType.UNION,
+}
+
 _OTHER_STATEMENTS = frozenset(
     "ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE DELETE "
     "DESC DESCRIBE DETACH DISCARD DO DROP END EXECUTE EXPLAIN EXPORT FETCH FORCE FROM GRANT IMPORT INSERT "
@@ -37,9 +49,7 @@ _OTHER_STATEMENTS = frozenset(
 def parse_statement(sql: str, findings: Findings) -> exp.Expression | None:
     """The statement as a tree, or None with the reason in ``findings``."""
     if len(sql) > MAX_LENGTH:
-        findings.problem(
-            TOO_LONG, f"match_sql has {len(sql):,} characters; at most {MAX_LENGTH:,} are allowed"
-        )
+        findings.problem(TOO_LONG, f"match_sql has {len(sql):,} characters; at most {MAX_LENGTH:,} are allowed")
         return None
     tokens = _tokens(sql, findings)
     if tokens is None or not _one_select(tokens, findings) or not _shallow(tokens, findings):
@@ -50,9 +60,7 @@ def parse_statement(sql: str, findings: Findings) -> exp.Expression | None:
         return None
     tree = balance(tree)
     if _depth(tree) > MAX_TREE_DEPTH:
-        message = (
-            f"an expression is too deep: more than {MAX_TREE_DEPTH} operators or calls build on each other"
-        )
+        message = f"an expression is too deep: more than {MAX_TREE_DEPTH} operators or calls build on each other"
         findings.problem(TOO_DEEP, message)
         return None
     while isinstance(tree, exp.Subquery) and not tree.alias and set(_set_args(tree)) == {"this"}:
@@ -67,9 +75,7 @@ def _tokens(sql: str, findings: Findings) -> list[Token] | None:
     try:
         tokens = Postgres().tokenize(sql)
     except SqlglotError:
-        findings.problem(
-            SYNTAX, "the SQL cannot be read: a quote or a comment is not closed", _open_quote(sql)
-        )
+        findings.problem(SYNTAX, "the SQL cannot be read: a quote or a comment is not closed", _open_quote(sql))
         return None
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
@@ -97,12 +103,20 @@ def _one_select(tokens: Sequence[Token], findings: Findings) -> bool:
             findings.problem(FORBIDDEN, f"{word} is not allowed: match_sql is one SELECT", first.start)
         else:
             findings.problem(SYNTAX, "match_sql must begin with SELECT or WITH", first.start)
-    for number, word_after in pairwise(tokens):
-        # The parser would read 1_000 as the value 1 under the name _000.
-        if number.token_type == TokenType.NUMBER and word_after.start == number.end + 1:
-            if word_after.token_type in (TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING):
-                findings.problem(SYNTAX, f"{number.text}{word_after.text} is not a number", number.start)
+    _leniencies(tokens, findings)
     return not findings.problems
+
+
+def _leniencies(tokens: Sequence[Token], findings: Findings) -> None:
+    """What the parser lets pass and PostgreSQL does not."""
+    for token, after in pairwise(tokens):
+        # It would read 1_000 as the value 1 under the name _000.
+        if token.token_type == TokenType.NUMBER and after.start == token.end + 1 and after.token_type in _NAMES:
+            findings.problem(SYNTAX, f"{token.text}{after.text} is not a number", token.start)
+        if token.token_type == TokenType.COMMA and after.token_type in _AFTER_LIST:
+            findings.problem(SYNTAX, "the SQL cannot be read near ',': one comma too many", token.start)
+    if tokens[-1].token_type == TokenType.COMMA:
+        findings.problem(SYNTAX, "the SQL cannot be read near ',': one comma too many", tokens[-1].start)
 
 
 def _shallow(tokens: Sequence[Token], findings: Findings) -> bool:
@@ -120,15 +134,14 @@ def _shallow(tokens: Sequence[Token], findings: Findings) -> bool:
 
 
 def _too_deep(findings: Findings, at: int | None = None) -> None:
-    message = (
-        f"the SQL is nested too deeply (more than {MAX_NESTING} levels): split it with WITH, or shorten it"
-    )
+    message = f"the SQL is nested too deeply (more than {MAX_NESTING} levels): split it with WITH, or shorten it"
     findings.problem(TOO_DEEP, message, at)
 
 
 def _parse(sql: str, tokens: Sequence[Token], findings: Findings) -> exp.Expression | None:
     try:
-        tree = parse_one(sql, read="postgres", error_level=ErrorLevel.IMMEDIATE)
+        # From the tokens, as a comment behind the last semicolon would count as a second statement.
+        tree = Postgres().parser(error_level=ErrorLevel.IMMEDIATE).parse(list(tokens), sql)[0]
     except ParseError as error:
         _syntax(error, findings)
         return None

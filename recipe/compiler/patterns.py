@@ -27,11 +27,7 @@ def lower_like(node: exp.Expression, low: Lowering) -> Typed:
 
 def lower_escape(node: exp.Expression, low: Lowering) -> Typed:
     escape = node.expression
-    if (
-        not isinstance(node.this, (exp.Like, exp.ILike))
-        or not isinstance(escape, exp.Literal)
-        or len(escape.name) != 1
-    ):
+    if not isinstance(node.this, (exp.Like, exp.ILike)) or not isinstance(escape, exp.Literal) or len(escape.name) != 1:
         return low.problem(WRONG_ARGUMENTS, "ESCAPE takes one character", node)
     return _like(node.this, low, escape.name)
 
@@ -84,9 +80,7 @@ def lower_regexp_replace(node: exp.Expression, low: Lowering) -> Typed:
     flags = node.args.get("modifiers")
     replacement = node.args.get("replacement")
     if [k for k in ("position", "occurrence") if node.args.get(k) is not None] or replacement is None:
-        return low.problem(
-            WRONG_ARGUMENTS, "REGEXP_REPLACE takes a text, a pattern, a replacement and flags", node
-        )
+        return low.problem(WRONG_ARGUMENTS, "REGEXP_REPLACE takes a text, a pattern, a replacement and flags", node)
     written = flags.name if isinstance(flags, exp.Literal) else "" if flags is None else "?"
     if set(written) - _FLAGS:
         return low.problem(WRONG_ARGUMENTS, "REGEXP_REPLACE knows the flags 'g' and 'i', written out", node)
@@ -97,9 +91,7 @@ def lower_regexp_replace(node: exp.Expression, low: Lowering) -> Typed:
         message = r"the replacement must be written out, with \1 to \9 as its only escapes"
         return low.problem(WRONG_ARGUMENTS, message, replacement)
     modifiers = text("".join(sorted(set(written))) + "s")
-    tree = exp.RegexpReplace(
-        this=value.tree, expression=pattern.tree, replacement=new.tree, modifiers=modifiers
-    )
+    tree = exp.RegexpReplace(this=value.tree, expression=pattern.tree, replacement=new.tree, modifiers=modifiers)
     return merged(tree, Kind.TEXT, [value, pattern, new])
 
 
@@ -112,9 +104,7 @@ def checked_pattern(node: exp.Expression, low: Lowering) -> Typed:
         return low.problem(WRONG_ARGUMENTS, "a regular expression must be written out, as '...'", node)
     wrong = _not_portable(pattern.tree.name)
     if wrong:
-        return low.problem(
-            WRONG_ARGUMENTS, f"the regular expression uses {wrong}, which is not supported", node
-        )
+        return low.problem(WRONG_ARGUMENTS, f"the regular expression uses {wrong}, which is not supported", node)
     return pattern
 
 

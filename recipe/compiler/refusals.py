@@ -74,9 +74,7 @@ def refuse_clauses(findings: Findings, node: exp.Expression, allowed: Iterable[s
     for clause, value in node.args.items():
         if clause in known or value is None or value is False or value == []:
             continue
-        code, message = _CLAUSES.get(
-            clause, (UNSUPPORTED, f"{clause.strip('_').upper()} is not supported in {what}")
-        )
+        code, message = _CLAUSES.get(clause, (UNSUPPORTED, f"{clause.strip('_').upper()} is not supported in {what}"))
         place = value[0] if isinstance(value, list) else value
         near = place if isinstance(place, exp.Expression) else node
         word = findings.word(_WORDS.get(clause, (clause.strip("_"),)), near)
@@ -93,9 +91,7 @@ def explain(findings: Findings, node: exp.Expression) -> None:
         name = _function_name(findings, node)
         findings.problem(FORBIDDEN, f"{name.upper()} is not allowed: {_SAME_RESULT}", _place(findings, node))
     elif isinstance(node, _PARAMETERS):
-        message = (
-            "parameters (:name, ? or $1) are not allowed, they have no value here: write the value itself"
-        )
+        message = "parameters (:name, ? or $1) are not allowed, they have no value here: write the value itself"
         findings.problem(FORBIDDEN, message, findings.word((":", "?", "$", "@"), node))
     elif isinstance(node, (exp.Unnest, exp.UDTF, exp.Lateral, exp.Explode)):
         word = "UNNEST" if isinstance(node, (exp.Unnest, exp.Explode)) else node.key.upper()

@@ -112,11 +112,7 @@ class Findings:
         if offset is None or not isinstance(node, exp.Func) or "start" in node.meta:
             return offset
         at = bisect_left(self.starts, offset)
-        if (
-            2 <= at < len(self.tokens)
-            and self.tokens[at - 1].text == "("
-            and self.tokens[at - 2].text.isidentifier()
-        ):
+        if 2 <= at < len(self.tokens) and self.tokens[at - 1].text == "(" and self.tokens[at - 2].text.isidentifier():
             return self.tokens[at - 2].start
         return offset
 

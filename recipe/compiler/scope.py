@@ -52,9 +52,7 @@ class Scope:
     """The sources one SELECT sees; ``parent`` is the query around a sub-query."""
 
     sources: list[Source] = field(default_factory=list)
-    merged: list[BoundColumn] = field(
-        default_factory=list
-    )  # columns joined by USING, which need no table name
+    merged: list[BoundColumn] = field(default_factory=list)  # columns joined by USING, which need no table name
     parent: Scope | None = None
 
 
@@ -116,9 +114,7 @@ def _resolve_here(shared: Shared, scope: Scope, column: exp.Expression, last: bo
     if table is not None:
         places = find([s.name for s in scope.sources], table)
         if len(places) != 1:
-            return (
-                None if not places else _ambiguous(shared, column, [scope.sources[i].named() for i in places])
-            )
+            return None if not places else _ambiguous(shared, column, [scope.sources[i].named() for i in places])
         return _of_source(shared, scope.sources[places[0]], column)
     merged = find([m.name for m in scope.merged], column.this)
     if len(merged) == 1:
@@ -177,9 +173,7 @@ def _not_found(shared: Shared, scope: Scope, column: exp.Expression) -> Typed:
     names = [s.named() for s in everywhere]
     if table is not None and not find([s.name for s in everywhere], table):
         hint = f"; the tables here are called {', '.join(names)}" if names else ""
-        if table.name.lower() in BASE_TABLES and any(
-            s.side == BASE_TABLES[table.name.lower()] for s in everywhere
-        ):
+        if table.name.lower() in BASE_TABLES and any(s.side == BASE_TABLES[table.name.lower()] for s in everywhere):
             called = next(s.named() for s in everywhere if s.side == BASE_TABLES[table.name.lower()])
             hint = f": {table.name} is called {called} here"
         shared.findings.problem(UNKNOWN_TABLE, f"no table is called {_shown(table.name)} here{hint}", table)

@@ -22,9 +22,7 @@ from recipe.compiler.typed import Shared
 
 def is_simple(tree: exp.Expression, aggregates: set[str]) -> bool:
     """One SELECT from left_src and right_src, joined once, each row judged by itself."""
-    if not isinstance(tree, exp.Select) or any(
-        tree.args.get(k) for k in ("with_", "distinct", "group", "having")
-    ):
+    if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in ("with_", "distinct", "group", "having")):
         return False
     joins = tree.args.get("joins") or []
     if tree.args.get("from_") is None or len(joins) != 1:
@@ -48,9 +46,7 @@ def _needs_rows(node: exp.Expr, aggregates: set[str]) -> bool:
     return isinstance(node, (exp.Query, exp.AggFunc, exp.Window))
 
 
-def split(
-    findings: Findings, query: BoundSelect
-) -> tuple[list[KeyPair], dict[str, list[Condition]], list[Condition]]:
+def split(findings: Findings, query: BoundSelect) -> tuple[list[KeyPair], dict[str, list[Condition]], list[Condition]]:
     """The conjuncts of ON and WHERE as keys, conditions of each side alone, and the rest."""
     keys: list[KeyPair] = []
     alone: dict[str, list[Condition]] = {LEFT: [], RIGHT: []}

@@ -18,9 +18,7 @@ from recipe.compiler.report import FORBIDDEN, SYNTAX, UNKNOWN_TABLE, UNSUPPORTED
 from recipe.compiler.scope import BASE_TABLES, BoundColumn, Scope, Source, base_columns, find, plan_column
 from recipe.compiler.typed import Shared, Typed, merged
 
-_PATH = re.compile(
-    r"[/\\:*?]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|db|duckdb|sqlite|gz|zst)$", re.IGNORECASE
-)
+_PATH = re.compile(r"[/\\:*?]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|db|duckdb|sqlite|gz|zst)$", re.IGNORECASE)
 _PAIR = "the tables are left_src and right_src"
 
 
@@ -168,11 +166,7 @@ def _source(
 def _table(binder: QueryBinder, node: exp.Table, join: str, ctes: tuple[Cte, ...]) -> FromItem | None:
     shared, name = binder.shared, node.this
     if not isinstance(name, exp.Identifier):
-        called = (
-            name.name
-            if isinstance(name, exp.Anonymous)
-            else name.sql(dialect="postgres").split("(")[0].lower()
-        )
+        called = name.name if isinstance(name, exp.Anonymous) else name.sql(dialect="postgres").split("(")[0].lower()
         message = f"the table function {called} is not allowed: {_PAIR}"
         shared.findings.problem(FORBIDDEN, message, name)
         return None
@@ -209,9 +203,7 @@ def _base(binder: QueryBinder, node: exp.Table, join: str, side: str) -> FromIte
     shared.usage.tables.add(side)
     schema = shared.sides[side].schema
     columns = base_columns(schema, safe, side) if schema is not None else None
-    return FromItem(
-        Source(node.alias_or_name, safe, columns, side), join, holds=frozenset({frozenset({side})})
-    )
+    return FromItem(Source(node.alias_or_name, safe, columns, side), join, holds=frozenset({frozenset({side})}))
 
 
 def _derived(
@@ -221,9 +213,7 @@ def _derived(
     if not complete:
         return None
     return tuple(
-        BoundColumn(
-            name, replace(item.value, tree=plan_column(safe, item.internal), constant=False, literal=False)
-        )
+        BoundColumn(name, replace(item.value, tree=plan_column(safe, item.internal), constant=False, literal=False))
         for item, name in zip(items, visible, strict=True)
     )
 

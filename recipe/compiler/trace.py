@@ -24,12 +24,9 @@ def traced_query(shared: Shared, query: BoundQuery, names: Sequence[str]) -> Tra
     """``names`` are the evidence names of the query's columns, in order."""
     hidden, alias = shared.hidden, shared.fresh("q")
     lists = [_named(tidy(plan_column(alias, hidden.of(side))), hidden.of(side)) for side in _SIDES]
-    columns = [
-        _named(plan_column(alias, item.internal), name) for item, name in zip(query.items, names, strict=True)
-    ]
+    columns = [_named(plan_column(alias, item.internal), name) for item, name in zip(query.items, names, strict=True)]
     both = [
-        exp.GT(this=call("LEN", plan_column(alias, hidden.of(side))), expression=integer(0).tree)
-        for side in _SIDES
+        exp.GT(this=call("LEN", plan_column(alias, hidden.of(side))), expression=integer(0).tree) for side in _SIDES
     ]
     tree = exp.Select(expressions=[*lists, *columns])
     tree = tree.from_(_aliased(emit(shared, query), alias), copy=False).where(*both, copy=False)
@@ -93,10 +90,7 @@ def _one_row_each(shared: Shared, tree: exp.Expression, items: Sequence[Item]) -
     """DISTINCT as GROUP BY all columns, which treats NULLs alike, with the rows of each group gathered."""
     alias = shared.fresh("d")
     columns = [plan_column(alias, item.internal) for item in items]
-    lists = [
-        _named(gathered(plan_column(alias, shared.hidden.of(side))), shared.hidden.of(side))
-        for side in _SIDES
-    ]
+    lists = [_named(gathered(plan_column(alias, shared.hidden.of(side))), shared.hidden.of(side)) for side in _SIDES]
     named = [_named(column, item.internal) for column, item in zip(columns, items, strict=True)]
     outer = exp.Select(expressions=[*named, *lists]).from_(_aliased(tree, alias), copy=False)
     outer.set("group", exp.Group(expressions=[column.copy() for column in columns]))

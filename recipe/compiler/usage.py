@@ -52,9 +52,7 @@ def general_numbers(shared: Shared, parses: list[Parse]) -> dict[str, Numbers]:
     """Every numeric column that the statement reads anywhere, but for the primary keys."""
     read = shared.usage.columns
     return {
-        side: _numbers(
-            shared, [c for s, c in read if s == side and c not in shared.sides[s].primary_key], side, parses
-        )
+        side: _numbers(shared, [c for s, c in read if s == side and c not in shared.sides[s].primary_key], side, parses)
         for side in (LEFT, RIGHT)
     }
 

@@ -34,13 +34,7 @@ def value_of(tree: exp.Expression) -> Any:
 def shown(value: Any) -> str:
     if value is None:
         return "NULL"
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"'{value}'"
-        if isinstance(value, str)
-        else str(value)
-    )
+    return str(value).lower() if isinstance(value, bool) else f"'{value}'" if isinstance(value, str) else str(value)
 
 
 def test_every_function_has_a_section_with_signature_null_rule_and_examples() -> None:

@@ -80,11 +80,7 @@ near = st.tuples(money, st.decimals(min_value=-5, max_value=5, places=2)).map(la
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.tuples(near, st.sampled_from(["0", "0.01", "0.02", "1", "2.5", "100"])), min_size=1, max_size=50
-    )
-)
+@given(st.lists(st.tuples(near, st.sampled_from(["0", "0.01", "0.02", "1", "2.5", "100"])), min_size=1, max_size=50))
 def test_number_functions_agree(evaluate: Evaluate, rows: list[tuple[tuple[Decimal, Decimal], str]]) -> None:
     args = [[str(a), str(b), limit] for (a, b), limit in rows]
     for name in ("TOLERANCE_MATCH", "PERCENT_MATCH"):

@@ -129,9 +129,7 @@ date_like = st.one_of(
     st.text(alphabet="0123-/. ", max_size=11),
 )
 clock = r"[ T][0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?(Z|[+-][0-2][0-9]:[0-6][0-9])?"
-time_like = st.one_of(
-    st.just(""), st.from_regex(clock, fullmatch=True), st.text(alphabet="012:.TZ+- ", max_size=9)
-)
+time_like = st.one_of(st.just(""), st.from_regex(clock, fullmatch=True), st.text(alphabet="012:.TZ+- ", max_size=9))
 
 
 @settings(max_examples=80, deadline=None)

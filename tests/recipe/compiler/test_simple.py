@@ -111,17 +111,17 @@ def test_conditions_keep_the_persons_own_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("condition", "row", "gap", "unit"),
     [
-        ("tolerance_match(l.amount, r.amount, 0.01)", (1, 2), Decimal("257.75") - Decimal("14.5"), "number"),
+        ("tolerance_match(l.amount, r.amount, 0.01)", (1, 2), Decimal("243.25"), "number"),
         ("ABS(l.amount - r.amount) <= 0.001", (0, 0), Decimal("0.01"), "number"),
         ("0.001 > ABS(l.amount - r.amount)", (0, 0), Decimal("0.01"), "number"),
         ("ABS(l.amount - r.amount) / NULLIF(l.amount, 0) < 0.00001", (0, 0), Decimal("0.01"), "number"),
-        ("l.amount = r.amount + 1", (0, 0), Decimal("0.99"), "number"),
+        ("l.amount > r.amount + 1", (0, 0), Decimal("0.99"), "number"),
         ("percent_match(l.amount, r.amount, 0.001)", (0, 0), Decimal("0.01"), "number"),
-        ("l.dbl = r.dbl + 0", (0, 0), Decimal("0.01"), "number"),
+        ("l.dbl < r.dbl + 0", (0, 0), Decimal("0.01"), "number"),
         ("date_within(l.day, r.day, 0)", (0, 0), 1, "days"),
         ("ABS(l.day - r.day) < 1", (0, 0), 1, "days"),
-        ("l.day = r.day + 0", (1, 1), 1, "days"),
-        ("l.ts + INTERVAL '0 days' = r.ts", (1, 1), 1, "days"),
+        ("l.day IS NOT DISTINCT FROM r.day + 0", (1, 1), 1, "days"),
+        ("l.ts + INTERVAL '0 days' < r.ts", (1, 1), 1, "days"),
         ("l.day - r.day > 3", (1, 1), 1, "days"),
         ("r.amount - l.amount BETWEEN 0 AND 5", (0, 0), Decimal("0.01"), "number"),
         ("l.day BETWEEN r.day AND r.day + 30", (0, 0), 1, "days"),
@@ -131,9 +131,7 @@ def test_gap_says_by_how_much_a_condition_failed(
     duck: duckdb.DuckDBPyConnection, condition: str, row: tuple[int, int], gap: Any, unit: str
 ) -> None:
     plan = _plan("SELECT l.id " + _FROM + condition + " AND l.qty <> r.qty + 1000")
-    failed = plan.conditions[0] if plan.conditions[0].gap is not None else None
-    if failed is None:
-        pytest.fail("the condition has no gap")
+    failed = plan.conditions[0]
     assert failed.gap is not None
     assert failed.gap_unit == unit
     query = (
