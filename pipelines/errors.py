@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from recipe import KallaError
+from udfs import from_engine
 
 
 class PipelineError(KallaError):
@@ -53,12 +54,8 @@ def translate(error: Exception) -> KallaError:
             code="run.memory_exceeded",
             hint="Raise --memory-limit.",
         )
-    if isinstance(error, duckdb.OutOfRangeException | duckdb.ConversionException):
-        return PipelineError(
-            f"A value does not fit the arithmetic of match_sql: {text.splitlines()[0]}",
-            code="run.value_out_of_range",
-            hint="Exact numbers have at most 38 digits, 28 before and 10 after the point.",
-        )
+    if isinstance(error, duckdb.Error) and (known := from_engine(error)) is not None:
+        return known
     if isinstance(error, PermissionError):
         return PipelineError(
             f"No permission: {error.filename}", code="run.output_denied", hint="Choose a folder you may write to."

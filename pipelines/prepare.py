@@ -28,7 +28,7 @@ from recipe import (
     resolve_paths,
     with_source,
 )
-from udfs import signatures
+from udfs import lower, signatures
 
 SIDES = {LEFT: "left", RIGHT: "right"}
 
@@ -64,6 +64,7 @@ def prepare(request: RunRequest) -> Prepared:
         side_input(sources[RIGHT], schemas[RIGHT]),
         signatures(),
     )
+    check_functions(plan)
     run_plan = choose(
         plan, request.strategy, request.engine, request.runner, request.partitions,
         connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(),
@@ -85,6 +86,17 @@ def read_recipe(request: RunRequest) -> tuple[Recipe, tuple[Problem, ...]]:
     for side, uri in request.sources.items():
         recipe = resolve_paths(with_source(recipe, side, uri), Path.cwd())
     return recipe, tuple(warnings)
+
+
+def check_functions(plan: MatchPlan) -> None:
+    """Refuse constants that no run could work with; raises UdfError."""
+    trees = [tree for key in plan.keys for tree in (key.left, key.right)]
+    trees += [c.tree for c in (*plan.conditions, *plan.left_only, *plan.right_only)]
+    trees += [o.tree for o in plan.outputs]
+    if plan.traced is not None:
+        trees.append(plan.traced.tree)
+    for tree in trees:
+        lower(tree.copy())
 
 
 def side_input(source: Source, schema: Schema | None) -> SideInput:

@@ -26,13 +26,16 @@ class Key:
 
 @dataclass(frozen=True)
 class Check:
-    """One condition. ``side`` is "l" or "r" where it asks about one side only; ``holds`` may say None for unknown."""
+    """One condition as evidence names it; ``written`` is how it stands in the statement, where that has parentheses.
+
+    ``side`` is "l" or "r" where it asks about one side only; ``holds`` may say None for unknown."""
 
     sql: str
     holds: Callable[[Row, Row], bool | None]
     gap: Callable[[Row, Row], Gap] | None = None
     days: bool = False
     side: str | None = None
+    written: str = ""
 
 
 @dataclass(frozen=True)

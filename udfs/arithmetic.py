@@ -7,18 +7,17 @@ says.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
 from sqlglot import exp
 
-from recipe import parse_number
 from udfs.errors import OUT_OF_RANGE, UdfError
 from udfs.numbers import Number, exact
-from udfs.parsing import lower_number
 from udfs.trees import template
 
 PLACES = 12
+_EXACT_LIMIT, _EXACT_UNIT = 1e20, Decimal(1).scaleb(-18)
 
 # The common case, 0.1 us: the binary quotient is right unless its 13th decimal decides, and whether it is
 # right can be checked exactly, by multiplying back. The bounds keep that product within 38 digits.
@@ -52,11 +51,11 @@ _DIVIDE = template("CAST(COALESCE(checked, whole) AS DECIMAL(38, 12))")
 # goes through the text itself.
 _EXACT = template(
     "CASE WHEN ABS(x) < 100000000000 AND CAST(TRY_CAST(x AS DECIMAL(18, 4)) AS DOUBLE) = x "
-    "THEN CAST(TRY_CAST(x AS DECIMAL(18, 4)) AS DECIMAL(38, 10)) WHEN NOT x IS NULL THEN COALESCE(parsed, "
+    "THEN CAST(TRY_CAST(x AS DECIMAL(18, 4)) AS DECIMAL(38, 18)) "
+    "WHEN NOT x IS NULL THEN COALESCE(TRY_CAST(CAST(x AS TEXT) AS DECIMAL(38, 18)), "
     "ERROR('[udf.out_of_range] The binary number ' || CAST(x AS TEXT) "
-    "|| ' is no decimal of 28 and 10 digits.')) END"
+    "|| ' does not fit a decimal of 20 and 18 digits.')) END"
 )
-_TEXT = template("CAST(x AS TEXT)")
 
 
 def lower_divide(args: list[exp.Expression]) -> exp.Expression:
@@ -81,10 +80,12 @@ def lower_divide(args: list[exp.Expression]) -> exp.Expression:
 
 
 def lower_exact(args: list[exp.Expression]) -> exp.Expression:
-    """KALLA_EXACT(x): the DECIMAL(38,10) that a double's shortest text says. Raises where it does not fit."""
-    text = _TEXT(x=args[0])
-    parsed = lower_number([text, exp.Literal.string("."), exp.Literal.string("")])
-    return _EXACT(x=args[0], parsed=parsed)
+    """KALLA_EXACT(x): the DECIMAL(38,18) that a double's shortest text says, at its 18th decimal half away from zero.
+
+    Sums leave doubles such as 0.30000000000000004 behind, so there is room for all their digits. Raises for NaN,
+    infinity and from 1e20 on.
+    """
+    return _EXACT(x=args[0])
 
 
 def divide(a: Number, b: Number) -> Decimal | None:
@@ -105,9 +106,10 @@ def exact_decimal(x: float) -> Decimal:
     """Reference of KALLA_EXACT: the decimal in the shortest text of x. Raises UdfError ``udf.out_of_range``.
 
     >>> exact_decimal(0.1)
-    Decimal('0.1')
+    Decimal('0.100000000000000000')
     """
-    number = parse_number(repr(x))
-    if number is None:
-        raise UdfError(f"The binary number {x} is no decimal of 28 and 10 digits.", code=OUT_OF_RANGE)
-    return number
+    if not abs(x) < _EXACT_LIMIT:  # NaN is not less either
+        raise UdfError(f"The binary number {x} does not fit a decimal of 20 and 18 digits.", code=OUT_OF_RANGE)
+    with localcontext() as context:
+        context.prec = 60
+        return Decimal(repr(x)).quantize(_EXACT_UNIT, ROUND_HALF_UP)

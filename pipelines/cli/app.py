@@ -161,7 +161,8 @@ def _failed(code: str, message: str, document: dict[str, Any], trace: str, as_js
     else:
         console = err()
         line(console, styled("Error ", "bold red"), styled(code, "bold"))
-        line(console, message)
+        for text in message.splitlines():
+            line(console, text)
         details = document.get("error", {}).get("details", [])
         for detail in details if len(details) > 1 else []:
             line(console, "  ", styled(detail.get("path", ""), "bold"), "  ", detail.get("message", ""))

@@ -7,7 +7,6 @@ rich's markup.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,7 +21,7 @@ from rich.text import Text
 # C0, DEL and C1; then characters that reverse, join or break what a person sees.
 _HOSTILE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_NO_TERMINAL_WIDTH = 200
+_WIDE = 20_000  # without a terminal nothing is folded or cut
 NOTHING = "·"
 
 
@@ -55,8 +54,9 @@ def _console(file: Any) -> Console:
     # A file name may hold bytes that are no text, and a terminal may not know every character: print them escaped.
     if hasattr(file, "reconfigure"):
         file.reconfigure(errors="backslashreplace")
-    width = None if file.isatty() or "COLUMNS" in os.environ else _NO_TERMINAL_WIDTH
-    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty())
+    terminal = file.isatty()
+    width = None if terminal else _WIDE
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not terminal)
 
 
 def styled(value: object, style: str = "") -> Text:
@@ -77,6 +77,21 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: Seque
     for row in rows:
         found.add_row(*(cell if isinstance(cell, Text) else styled(NOTHING if cell is None else cell) for cell in row))
     return found
+
+
+def print_rows(
+    console: Console, headers: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int]
+) -> None:
+    """A table; where it is wider than the terminal, the rows one below the other as ``name  value``."""
+    found = table(headers, rows, right)
+    if console.measure(found, options=console.options.update(width=_WIDE)).maximum <= console.width:
+        console.print(found)
+        return
+    for number_, row in enumerate(rows, 1):
+        line(console, styled(f"--- {number_} ---", "dim"))
+        pairs = table(["", ""], [(styled(h, "bold"), cell) for h, cell in zip(headers, row, strict=True)])
+        pairs.show_header = False
+        console.print(pairs)
 
 
 def print_json(document: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipelines.cli import report
-from pipelines.cli.console import line, number, out, plural, print_json, styled, table
+from pipelines.cli.console import line, number, out, plural, print_json, print_rows, styled
 from pipelines.cli.options import debug_option, json_option
 from pipelines.evidence import FORMATS, SETS, Evidence, export_workbook
 from pipelines.evidence import export as export_set
@@ -53,7 +53,7 @@ def _show_rows(found: Evidence, set_name: str, limit: int, offset: int, as_json:
         return
     console = out()
     numeric = [i for i, c in enumerate(page.columns) if c.type.startswith(("integer", "decimal", "double"))]
-    console.print(table([c.name for c in page.columns], page.rows, right=numeric))
+    print_rows(console, [c.name for c in page.columns], page.rows, numeric)
     if page.rows:
         last = page.offset + len(page.rows)
         line(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from connectors import connector_for
-from pipelines.cli.console import line, number, out, print_json, styled, table
+from pipelines.cli.console import line, number, out, print_json, print_rows, styled
 from pipelines.cli.options import SIDES, debug_option, json_option
 from pipelines.options import RunRequest
 from pipelines.prepare import read_recipe
@@ -47,7 +47,7 @@ def preview(source: str, side: str, limit: int, as_json: bool, debug: bool) -> N
     console = out()
     numeric = [i for i, c in enumerate(found.columns) if c.kind.is_number]
     headers = [f"{c.name} ({c.native or c.kind})" for c in found.columns]
-    console.print(table(headers, found.rows, right=numeric))
+    print_rows(console, headers, found.rows, numeric)
     shown = f"{number(len(found.rows))} of {number(found.total_rows)} records of {connector.masked_uri}"
     line(console, styled(shown, "dim"))
 

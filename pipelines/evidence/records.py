@@ -3,8 +3,9 @@ to disk: memory stays bounded however many rows there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, localcontext
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -29,8 +30,9 @@ class Records:
     ``alone_<side>``: record ids.
     """
 
-    def __init__(self, connection: Connection, evidence: Evidence) -> None:
-        self._connection, self._evidence = connection, evidence
+    def __init__(self, connection: Connection, evidence: Evidence, links: Mapping[str, Path]) -> None:
+        """``links``: for each part's name the path under which the engine reads it."""
+        self._connection, self._evidence, self._links = connection, evidence, links
         self._schemas = {name: evidence.schema(name) for name in ("matched", "unmatched_left", "unmatched_right")}
         self.lists = is_ids(self._schemas["matched"].field(0).type)
         for place, side in enumerate(SIDES):
@@ -229,7 +231,7 @@ class Records:
 
     def _scan(self, set_name: str, wanted: dict[int, str], place: bool = False) -> exp.Select:
         """The columns at the given places of a set's parts, by new names: a source's own names mean nothing here."""
-        paths = [exp.Literal.string(str(part.path)) for part in self._evidence.parts(set_name)]
+        paths = [exp.Literal.string(str(self._links[part.name])) for part in self._evidence.parts(set_name)]
         source = exp.Anonymous(
             this="read_parquet",
             expressions=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,6 +14,9 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from recipe.compiler.chains import balance
 from recipe.compiler.report import FORBIDDEN, SYNTAX, TOO_DEEP, TOO_LONG, WRONG_ARGUMENTS, Findings
+
+# The parser logs statements that it takes for commands. They are refused here, and what people write is not for logs.
+logging.getLogger("sqlglot").addFilter(lambda record: "Falling back to parsing" not in record.getMessage())
 
 MAX_LENGTH = 65_536
 # The parser spends about 20 interpreter frames on one parenthesis; 32 levels leave room for the caller's own.

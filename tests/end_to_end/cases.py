@@ -238,8 +238,9 @@ RESIDUALS: Sequence[CheckMaker] = (
         f"{c('l', 'amt')} BETWEEN {c('r', 'amt')} - 1 AND {c('r', 'amt')} + 1", _between, _lower_bound
     ),
     lambda c: Check(
-        f"({c('l', 'amt')} = {c('r', 'amt')} OR {c('l', 'flag')})",
+        f"{c('l', 'amt')} = {c('r', 'amt')} OR {c('l', 'flag')}",
         lambda l, r: _or(None if (d := _apart(l, r, "amt")) is None else d == 0, l["flag"]),
+        written=f"({c('l', 'amt')} = {c('r', 'amt')} OR {c('l', 'flag')})",
     ),
     lambda c: Check(
         f"{c('l', 'k')} IS NOT DISTINCT FROM {c('r', 'k')}", lambda l, r: l["k"] == r["k"]
@@ -352,7 +353,7 @@ def cases(draw: st.DrawFn, equi: bool | None = None) -> Case:
     residuals = draw(st.lists(st.sampled_from(RESIDUALS), min_size=least, max_size=3, unique=True))
     checks = [make(c) for make in [*residuals, *draw(st.lists(st.sampled_from(ONE_SIDED), max_size=2, unique=True))]]
     checks = draw(st.permutations(checks))
-    joined, first = _joined(draw, [k.sql for k in keys], [k.sql for k in checks])
+    joined, first = _joined(draw, [k.sql for k in keys], [k.written or k.sql for k in checks])
     selected, outputs = draw(_outputs(c, left, right, first))
     sql = f"SELECT {selected} FROM {joined}"
     rule = Rule(keys, checks, {"l": left.key, "r": right.key})

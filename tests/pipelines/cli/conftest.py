@@ -52,7 +52,11 @@ def program() -> Callable[..., Called]:
 
     def run(*arguments: object, **environment: str) -> Called:
         found = subprocess.run(
-            [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+            [*PROGRAM, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            check=False,
         )
         return Called(found.returncode, found.stdout, found.stderr)
 

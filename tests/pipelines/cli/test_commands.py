@@ -90,7 +90,9 @@ def test_an_unforeseen_error_shows_no_traceback_and_no_secret(kalla: Kalla, monk
 
 
 def test_validate_tells_every_problem(kalla: Kalla, tmp_path: Path):
-    recipe = csv_recipe(tmp_path, "id,amount\n1,2\n", "id\n1\n", "SELECT l.nope, r.nada FROM left_src l JOIN right_src r ON l.id = r.id")
+    recipe = csv_recipe(
+        tmp_path, "id,amount\n1,2\n", "id\n1\n", "SELECT l.nope, r.nada FROM left_src l JOIN right_src r ON l.id = r.id"
+    )
     found = kalla("validate", recipe, "--json")
     assert found.status == 2 and not found.json["valid"]
     assert {d["path"] for d in found.json["details"]} == {"match_sql"} and len(found.json["details"]) == 2
@@ -113,7 +115,9 @@ def test_validate_reaches_sources_only_when_it_may(kalla: Kalla, tmp_path: Path)
 
 
 def test_validate_finds_missing_key_columns(kalla: Kalla, tmp_path: Path):
-    recipe = csv_recipe(tmp_path, "idd,k\n1,1\n", "id,k\n1,1\n", "SELECT l.k, r.k FROM left_src l JOIN right_src r ON l.k = r.k")
+    recipe = csv_recipe(
+        tmp_path, "idd,k\n1,1\n", "id,k\n1,1\n", "SELECT l.k, r.k FROM left_src l JOIN right_src r ON l.k = r.k"
+    )
     found = kalla("validate", recipe, "--json")
     assert found.status == 2 and found.json["details"][0]["code"] == "source.column_missing"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from pipelines.cli.console import amount, percent, plural, printable
+from pipelines.cli.console import amount, percent, plural, print_rows, printable
 from pipelines.cli.progress import StageBars
 from pipelines.cli.report import bar, value_rate
 
@@ -19,7 +19,7 @@ from pipelines.cli.report import bar, value_rate
 def test_printable_texts_hold_no_control_character(text: str):
     shown = printable(text)
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown)
-    assert shown.encode("utf-8")
+    shown.encode("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,13 @@ def test_events_become_stages():
         assert [task.description for task in progress.tasks] == ["Reading sources", "Matching", "Writing evidence"]
         assert (progress.tasks[2].completed, progress.tasks[2].total) == (1, 2)
         assert progress.tasks[0].finished and progress.tasks[1].finished
+
+
+def test_a_table_wider_than_the_terminal_is_stacked():
+    file = io.StringIO()
+    print_rows(Console(file=file, width=30), ["first", "second"], [["x" * 20, None], ["y" * 20, "z"]], [])
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "--- 1 ---" and lines[1].split() == ["first", "x" * 20] and lines[2].split() == ["second", "·"]
+    file = io.StringIO()
+    print_rows(Console(file=file, width=30), ["a"], [["x"]], [])
+    assert file.getvalue().split() == ["a", "x"]

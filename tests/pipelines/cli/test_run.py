@@ -45,7 +45,9 @@ def test_programs_get_one_object(program: Kalla, tmp_path: Path):
 
 
 def test_options_from_the_environment_and_another_source(program: Kalla, tmp_path: Path):
-    (tmp_path / "few.csv").write_text("payment_id,reference_number,paid_amount,currency,payment_date\n", encoding="utf-8")
+    (tmp_path / "few.csv").write_text(
+        "payment_id,reference_number,paid_amount,currency,payment_date\n", encoding="utf-8"
+    )
     found = program(
         "run", SAMPLE, "--output", tmp_path / "out", "--json", "--set", f"right={tmp_path / 'few.csv'}",
         "--strategy", "broadcast", KALLA_PARTITIONS="2", KALLA_MEMORY_LIMIT="600MiB", KALLA_RUNNER="direct",
@@ -113,7 +115,7 @@ def test_a_missing_recipe(kalla: Kalla, tmp_path: Path):
 
 def test_hostile_cells_and_names_reach_no_terminal(program: Kalla, tmp_path: Path):
     evil = "\x1b]0;owned\x07[red]x[/red]\x9b2J\u202e"
-    folder = tmp_path / "a\x1b[2Jb"
+    folder = tmp_path / "a\x1b]2Jb"
     folder.mkdir()
     sql = "SELECT l.id FROM left_src l JOIN right_src r ON l.k = r.k AND tolerance_match(l.v, r.v, 0)"
     left = f"id,k,v\n{evil},1,1\n"
@@ -126,7 +128,9 @@ def test_hostile_cells_and_names_reach_no_terminal(program: Kalla, tmp_path: Pat
         assert not set("\x07\x9b\u202e") & set(text) and "\x1b]" not in text and "\x1b[2J" not in text
 
 
-@pytest.mark.parametrize(("sent", "status", "code"), [(signal.SIGINT, 130, "run.interrupted"), (signal.SIGTERM, 143, "run.terminated")])
+@pytest.mark.parametrize(
+    ("sent", "status", "code"), [(signal.SIGINT, 130, "run.interrupted"), (signal.SIGTERM, 143, "run.terminated")]
+)
 def test_an_interrupt_ends_cleanly(tmp_path: Path, sent: signal.Signals, status: int, code: str):
     fifo_free = "".join(f"{i},{i % 7}\n" for i in range(200_000))
     recipe = csv_recipe(tmp_path, f"id,k\n{fifo_free}", f"id,k\n{fifo_free}", SQL)

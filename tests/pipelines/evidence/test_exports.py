@@ -12,6 +12,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from openpyxl.utils.escape import unescape
 
 from pipelines.evidence import SETS, Evidence, EvidenceError, export, export_workbook
 from pipelines.evidence.cells import NumberTexts, cell_maker, neutral
@@ -88,7 +89,7 @@ def test_texts_in_a_workbook_are_texts(mine: Path, tmp_path: Path):
     cells = [sheet.cell(row, 6) for row in range(1, len(texts) + 2)]
     assert {cell.data_type for cell in cells if cell.value} == {"s"}
     assert all(cell.hyperlink is None for cell in cells)
-    assert [cell.value or "" for cell in cells] == ["=header", *texts]
+    assert [unescape(cell.value or "") for cell in cells] == ["=header", *texts]
     assert sheet.freeze_panes == "A2" and sheet.auto_filter.ref == f"A1:F{len(texts) + 1}"
 
 
@@ -97,7 +98,9 @@ def test_typed_cells_of_a_workbook(mine: Path, tmp_path: Path):
         "decimal": pa.array([Decimal("100.10"), Decimal("-0.01"), None], pa.decimal128(18, 2)),
         "wide": pa.array([Decimal("1234567890123456.78"), Decimal("1.00"), None], pa.decimal128(38, 2)),
         "day": pa.array([date(2026, 3, 1), date(1899, 12, 31), None]),
-        "moment": pa.array([datetime(2026, 3, 1, 12, 30, 1), datetime(2026, 3, 1, 0, 0, 0, 1), None], pa.timestamp("us")),
+        "moment": pa.array(
+            [datetime(2026, 3, 1, 12, 30, 1), datetime(2026, 3, 1, 0, 0, 0, 1), None], pa.timestamp("us")
+        ),
         "utc": pa.array([datetime(2026, 3, 1, 12, 30), None, None], pa.timestamp("us", tz="UTC")),
         "flag": pa.array([True, False, None]),
         "amount": pa.array(["5000.00", "007", "many"]),
@@ -113,7 +116,14 @@ def test_typed_cells_of_a_workbook(mine: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1.234,50", 1234.5), ("0,5", 0.5), ("00,5", "00,5"), ("-0", 0.0), ("x", "x"), ("1234567890123456", "1234567890123456")],
+    [
+        ("1.234,50", 1234.5),
+        ("0,5", 0.5),
+        ("00,5", "00,5"),
+        ("-0", 0.0),
+        ("x", "x"),
+        ("1234567890123456", "1234567890123456"),
+    ],
 )
 def test_texts_that_the_run_read_as_numbers(text: str, expected: Any):
     assert cell_maker(pa.string(), NumberTexts(",", "."))(text) == expected

@@ -53,6 +53,13 @@ def test_sound_evidence_passes_every_check_in_order(sample: Path, grouped: Path)
     assert "7 matched + 8 unmatched" in next(c.detail for c in verify(sample).checks if c.name == "counts")
 
 
+def test_a_folder_may_have_any_name(sample: Path, tmp_path: Path):
+    folder = tmp_path / "a[b]*? 'c\n"
+    shutil.copytree(sample, folder)
+    assert failed(folder) == {}
+    assert Evidence(folder).rows("matched", 1).total == 7
+
+
 def test_empty_sides_are_sound(tmp_path: Path):
     sql = "SELECT l.id FROM left_src l JOIN right_src r ON l.id = r.id AND tolerance_match(l.amount, r.amount, 1)"
     recipe = csv_recipe(tmp_path, "id,amount\n", "id,amount\n1,2\n", sql)
