@@ -295,9 +295,9 @@ class _NearestFile:
         self._file = pq.ParquetFile(path) if path.exists() else None
         self._units = units
         groups = range(self._file.metadata.num_row_groups) if self._file else ()
-        self._spans = [(g, s.min, s.max) for g in groups for s in [self._statistics(g)]]
+        self._spans = [(g, s.min, s.max) for g in groups for s in [self._statistics(g)] if s is not None]
 
-    def _statistics(self, group: int) -> pq.Statistics:
+    def _statistics(self, group: int) -> pq.Statistics | None:
         assert self._file is not None, "called for an open file only"
         return self._file.metadata.row_group(group).column(0).statistics
 

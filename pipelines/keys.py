@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
@@ -70,7 +71,7 @@ def count_keys(connection: duckdb.DuckDBPyConnection, relation: Relation, keys: 
     if relation.rows <= _MOST_HASHES:
         hashed = exp.select(exp.alias_(exp.Anonymous(this="hash", expressions=columns), "h")).from_(rows).where(filled)
         hashes = connection.sql(hashed.sql("duckdb")).to_arrow_table()["h"].to_numpy()
-        hashes.sort()
+        hashes = np.sort(hashes)
         if not (hashes[1:] == hashes[:-1]).any():
             return KeyFacts(0, relation.rows - len(hashes))
     groups = (

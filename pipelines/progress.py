@@ -29,22 +29,3 @@ def emit(event: str, **fields: Any) -> None:
             os.write(int(fd), line)
         except BrokenPipeError:  # nobody listens any more; the run's result does not depend on it
             os.environ.pop(FD_VARIABLE, None)
-
-
-class Meter:
-    """Counts rows of one stage from several threads and reports at most every ``step`` rows."""
-
-    def __init__(self, stage: str, total: int, source: str | None = None, step: int = 50_000) -> None:
-        self._stage, self._total, self._source, self._step = stage, total, source, step
-        self._done = self._reported = 0
-        self._lock = threading.Lock()
-
-    def add(self, rows: int) -> None:
-        with self._lock:
-            self._done += rows
-            if self._done - self._reported < self._step and self._done < self._total:
-                return
-            self._reported = self._done
-            done = self._done
-        fraction = min(1.0, done / self._total) if self._total else 1.0
-        emit("progress", stage=self._stage, source=self._source, progress=round(fraction, 4), rows=done)

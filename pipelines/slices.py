@@ -83,11 +83,12 @@ class PairFile:
     def __init__(self, path: Path, first: str) -> None:
         self._file = pq.ParquetFile(path)
         self._first, self._second = first, "rr" if first == "lr" else "lr"
-        self._spans = [self._span(i) for i in range(self._file.metadata.num_row_groups)]
+        metadata = self._file.metadata
+        self._spans = {i: self._span(i) for i in range(metadata.num_row_groups) if metadata.row_group(i).num_rows}
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Pairs whose first id lies in rows start..stop (0-based, half open), as two int64 arrays in file order."""
-        wanted = [i for i, (low, high) in enumerate(self._spans) if low <= stop and high > start]
+        wanted = [i for i, (low, high) in self._spans.items() if low <= stop and high > start]
         if not wanted:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         table = self._file.read_row_groups(wanted, use_threads=False)
@@ -98,7 +99,7 @@ class PairFile:
     def counts(self, ends: Sequence[int]) -> list[int]:
         """How many pairs lie in each of the consecutive row ranges that end at ``ends``."""
         below = np.zeros(len(ends), np.int64)
-        for i, (low, high) in enumerate(self._spans):
+        for i, (low, high) in self._spans.items():
             rows = self._file.metadata.row_group(i).num_rows
             stops = np.asarray(ends)
             below += np.where(stops >= high, rows, 0)

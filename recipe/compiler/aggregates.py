@@ -120,8 +120,9 @@ def _string_agg(node: exp.Expression, low: Lowering, wrap: Wrap) -> Typed:
         return low.problem(WRONG_ARGUMENTS, "STRING_AGG takes a text and a separator that is written out", node)
     value = as_text(low.shared, inner.lower(content))
     keys = [lower_ordered(o, inner) for o in order.expressions] if order is not None else []
-    keys.append(exp.Ordered(this=value.tree.copy(), nulls_first=False))
-    ordered = exp.Order(this=value.tree, expressions=keys)
+    if not value.constant:
+        keys.append(exp.Ordered(this=value.tree.copy(), nulls_first=False))
+    ordered = exp.Order(this=value.tree, expressions=keys) if keys else value.tree
     tree = wrap(exp.GroupConcat(this=ordered, separator=text(separator.name)))
     return value.with_tree(tree)
 

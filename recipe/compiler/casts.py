@@ -82,6 +82,8 @@ def as_boolean(shared: Shared, value: Typed, at: exp.Expression, what: str) -> T
 
 def as_time(shared: Shared, value: Typed, at: exp.Expression, target: Kind = Kind.DATE) -> Typed:
     """A date or timestamp as it is; text is parsed as ``target`` by its side's date order."""
+    if value.literal and value.unknown:
+        return value.with_tree(cast(value.tree, str(target)), target)  # engines want to know what NULL they compute
     if value.unknown or value.kind.is_time:
         return value
     if value.kind == Kind.TEXT:

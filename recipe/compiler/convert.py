@@ -4,6 +4,8 @@ early.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
 from recipe.columns import Kind
@@ -13,8 +15,6 @@ from recipe.compiler.report import UNSUPPORTED, WRONG_ARGUMENTS
 from recipe.compiler.typed import MAX_DIGITS, Typed, cast, integer, text
 
 _T = exp.DataType.Type
-_INTEGERS = {_T.INT, _T.BIGINT, _T.SMALLINT, _T.TINYINT, _T.MEDIUMINT}
-_TEXTS = {_T.TEXT, _T.VARCHAR}
 _TRUE, _FALSE = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0")
 
 
@@ -23,28 +23,19 @@ def lower_cast(node: exp.Expression, low: Lowering) -> Typed:
     extra = [k for k in ("format", "default", "action") if node.args.get(k) is not None]
     if not isinstance(target, exp.DataType) or extra or target.args.get("nested"):
         return low.problem(UNSUPPORTED, "this form of CAST is not supported", node)
-    value = low.lower(node.this)
     kind, params = target.this, [p.this.name for p in target.expressions if isinstance(p, exp.DataTypeParam)]
-    if kind in _INTEGERS:
-        return _to_integer(value, node, low)
-    if kind == _T.DECIMAL:
-        return _to_decimal(value, params, node, low)
-    if kind in _TEXTS:
-        return _to_text(value, params, low)
-    if kind in (_T.DOUBLE, _T.FLOAT):
-        return _to_double(value, node, low)
-    if kind == _T.DATE:
-        return as_date(low.shared, value, node.this)
-    if kind in (_T.TIMESTAMP, _T.TIMESTAMPNTZ):
-        return as_timestamp(low.shared, value, node.this)
-    if kind == _T.BOOLEAN:
-        return _to_boolean(value, node, low)
-    known = "text, integer, bigint, numeric(p, s), double precision, date, timestamp and boolean"
-    said = target.sql(dialect="postgres")
-    return low.problem(UNSUPPORTED, f"CAST to {said} is not supported; it knows {known}", node)
+    rule = _RULES.get(kind)
+    if rule is None:
+        known = "text, integer, bigint, numeric(p, s), double precision, date, timestamp and boolean"
+        said = target.sql(dialect="postgres")
+        return low.problem(UNSUPPORTED, f"CAST to {said} is not supported; it knows {known}", node)
+    value = low.lower(node.this)
+    if value.literal and value.unknown:  # engines want to know what kind of NULL they compute with
+        return value.with_tree(cast(value.tree, _NULLS[rule]), _KINDS[rule])
+    return rule(value, params, node, low)
 
 
-def _to_integer(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
+def _to_integer(value: Typed, params: list[str], node: exp.Expression, low: Lowering) -> Typed:
     if value.kind == Kind.BOOLEAN:
         tree: exp.Expression = exp.Case(ifs=[exp.If(this=value.tree, true=integer(1).tree)], default=integer(0).tree)
         whole = exp.Case(
@@ -72,7 +63,7 @@ def _to_decimal(value: Typed, params: list[str], node: exp.Expression, low: Lowe
     return number.with_tree(cast(number.tree, f"DECIMAL({digits}, {scale})"), Kind.DECIMAL, scale)
 
 
-def _to_text(value: Typed, params: list[str], low: Lowering) -> Typed:
+def _to_text(value: Typed, params: list[str], node: exp.Expression, low: Lowering) -> Typed:
     result = as_text(low.shared, value)
     if not params or result.unknown:
         return result.with_tree(result.tree)
@@ -80,14 +71,14 @@ def _to_text(value: Typed, params: list[str], low: Lowering) -> Typed:
     return result.with_tree(tree)
 
 
-def _to_double(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
+def _to_double(value: Typed, params: list[str], node: exp.Expression, low: Lowering) -> Typed:
     number = as_number(low.shared, value, node.this)
     if number.unknown or number.kind == Kind.DOUBLE:
         return number
     return number.with_tree(cast(number.tree, "DOUBLE"), Kind.DOUBLE)
 
 
-def _to_boolean(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
+def _to_boolean(value: Typed, params: list[str], node: exp.Expression, low: Lowering) -> Typed:
     """Text by PostgreSQL's words for true and false, NULL for any other; an integer by being zero or not."""
     if value.kind == Kind.INTEGER:
         return value.with_tree(exp.NEQ(this=exp.Paren(this=value.tree), expression=integer(0).tree), Kind.BOOLEAN)
@@ -104,3 +95,37 @@ def _to_boolean(value: Typed, node: exp.Expression, low: Lowering) -> Typed:
     if value.unknown or value.kind in (Kind.BOOLEAN, Kind.TEXT):
         return as_boolean(low.shared, value, node.this, "CAST")
     return mismatch(low.shared, f"a {value.kind} cannot be cast to boolean", node)
+
+
+def _to_date(value: Typed, params: list[str], node: exp.Expression, low: Lowering) -> Typed:
+    return as_date(low.shared, value, node.this)
+
+
+def _to_timestamp(value: Typed, params: list[str], node: exp.Expression, low: Lowering) -> Typed:
+    return as_timestamp(low.shared, value, node.this)
+
+
+Rule = Callable[[Typed, list[str], exp.Expression, Lowering], Typed]
+
+_RULES: dict[exp.DataType.Type, Rule] = {
+    **dict.fromkeys((_T.INT, _T.BIGINT, _T.SMALLINT, _T.TINYINT, _T.MEDIUMINT), _to_integer),
+    **dict.fromkeys((_T.TEXT, _T.VARCHAR), _to_text),
+    **dict.fromkeys((_T.DOUBLE, _T.FLOAT), _to_double),
+    **dict.fromkeys((_T.TIMESTAMP, _T.TIMESTAMPNTZ), _to_timestamp),
+    _T.DECIMAL: _to_decimal,
+    _T.DATE: _to_date,
+    _T.BOOLEAN: _to_boolean,
+}
+_KINDS: dict[Rule, Kind] = {
+    _to_integer: Kind.INTEGER,
+    _to_text: Kind.TEXT,
+    _to_double: Kind.DOUBLE,
+    _to_timestamp: Kind.TIMESTAMP,
+    _to_decimal: Kind.DECIMAL,
+    _to_date: Kind.DATE,
+    _to_boolean: Kind.BOOLEAN,
+}
+_NULLS: dict[Rule, str] = {rule: str(kind) for rule, kind in _KINDS.items()} | {
+    _to_integer: "BIGINT",
+    _to_decimal: f"DECIMAL({MAX_DIGITS}, 0)",
+}

@@ -33,7 +33,7 @@ def _of_function(tree: exp.Anonymous) -> Gap:
     if tree.name in _BY_NUMBER:
         return _distance(a, b), GapUnit.NUMBER
     if tree.name in _BY_DAYS:
-        return _distance(a, b), GapUnit.DAYS
+        return _distance(_day(a), _day(b)), GapUnit.DAYS
     return _NO_GAP
 
 

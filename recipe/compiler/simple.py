@@ -85,19 +85,13 @@ def _key(tree: exp.Expression, written: str) -> KeyPair | None:
     """``left = right`` with one side each. IS NOT DISTINCT FROM is none: keys never match NULL."""
     if not isinstance(tree, exp.EQ):
         return None
-    a, b = _bare(tree.this), _bare(tree.expression)
+    a, b = tree.this, tree.expression  # with their parentheses: engines put an = between them
     sides = (sides_of(a), sides_of(b))
     if sides == ({LEFT}, {RIGHT}):
         return KeyPair(a, b, written)
     if sides == ({RIGHT}, {LEFT}):
         return KeyPair(b, a, written)
     return None
-
-
-def _bare(tree: exp.Expression) -> exp.Expression:
-    while isinstance(tree, exp.Paren):
-        tree = tree.this
-    return tree
 
 
 def sides_of(tree: exp.Expression) -> set[str]:

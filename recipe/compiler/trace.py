@@ -15,7 +15,7 @@ from recipe.compiler.chains import all_of
 from recipe.compiler.plan import LEFT, RIGHT, TracedQuery
 from recipe.compiler.provenance import gathered, row_list, tidy
 from recipe.compiler.scope import TABLE_OF, plan_column
-from recipe.compiler.typed import Hidden, Shared, call, integer
+from recipe.compiler.typed import Hidden, Shared, Typed, call, cast, integer
 
 _SIDES = (LEFT, RIGHT)
 
@@ -53,7 +53,7 @@ def _select(shared: Shared, query: BoundSelect, carry: bool) -> exp.Expression:
     if query.where:
         tree.set("where", exp.Where(this=_all(query.where)))
     if query.group:
-        tree.set("group", exp.Group(expressions=[g.tree.copy() for g in query.group]))
+        tree.set("group", exp.Group(expressions=[_group_key(g) for g in query.group]))
     if query.having:
         tree.set("having", exp.Having(this=_all(query.having)))
     if not query.distinct:
@@ -62,6 +62,11 @@ def _select(shared: Shared, query: BoundSelect, carry: bool) -> exp.Expression:
         return _one_row_each(shared, tree, query.items)
     tree.set("distinct", exp.Distinct())
     return tree
+
+
+def _group_key(value: Typed) -> exp.Expression:
+    """A key of GROUP BY; a constant is dressed, as a bare number would mean a position."""
+    return cast(value.tree.copy(), "TEXT") if value.constant else value.tree.copy()
 
 
 def _add_from(shared: Shared, tree: exp.Select, froms: Sequence[FromItem]) -> None:

@@ -78,9 +78,10 @@ def test_events_become_stages():
 
 def test_a_table_wider_than_the_terminal_is_stacked():
     file = io.StringIO()
-    print_rows(Console(file=file, width=30), ["first", "second"], [["x" * 20, None], ["y" * 20, "z"]], [])
+    print_rows(Console(file=file, width=32), ["first", "second", "third"], [["x" * 20, None, "z"]] * 2, [])
     lines = file.getvalue().splitlines()
-    assert lines[0] == "--- 1 ---" and lines[1].split() == ["first", "x" * 20] and lines[2].split() == ["second", "·"]
+    assert lines[0] == "--- 1 ---" and lines[1].split() == ["first", "x" * 20]
+    assert lines[2].split() == ["second", "·"] and lines[4] == "--- 2 ---"
     file = io.StringIO()
     print_rows(Console(file=file, width=30), ["a"], [["x"]], [])
     assert file.getvalue().split() == ["a", "x"]

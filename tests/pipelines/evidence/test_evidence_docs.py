@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
+
+import duckdb
 
 from pipelines.evidence import CHECKS, FORMATS, REASONS
 from pipelines.layout import REASON_FIELDS, ROW_FIELDS
@@ -39,3 +42,18 @@ def test_every_code_is_documented():
     code = r'"(evidence\.[a-z_]+)"'
     raised = {c for path in sources for c in re.findall(code, path.read_text(encoding="utf-8"))}
     assert set(first_cells("Errors")) == raised
+
+
+def test_the_commands_for_other_tools_work(sample: Path):
+    section = PAGE.split("\n## Checking with other tools\n", 1)[1].split("\n## ", 1)[0]
+    hashes, *queries = re.findall(r"```sh\n(.*?)\n```", section, re.S)
+    found = subprocess.run(hashes, shell=True, cwd=sample, capture_output=True, text=True, check=True)
+    assert found.stdout.count(": OK") == 3
+    results = []
+    with duckdb.connect() as connection:
+        for query in queries:
+            sql = re.search(r'duckdb -c "(.*)"', query, re.S)
+            assert sql is not None
+            placed = re.sub(r"'((?:un)?matched[a-z_]*/)", rf"'{sample}/\1", sql[1])
+            results.append(connection.execute(placed).fetchall())
+    assert results == [[(7, 8)], [("no_key", 7), ("predicate", 1)]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,12 @@ import pytest
 from pipelines.evidence import SETS, Evidence, EvidenceError
 from pipelines.parts import ROW_GROUP_ROWS, write_part
 from tests.pipelines.evidence.samples import edit_manifest
+
+
+def test_reading_evidence_needs_no_beam():
+    code = "import sys; import pipelines.evidence; print('apache_beam' in sys.modules)"
+    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("set_name", SETS)

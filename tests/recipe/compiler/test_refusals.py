@@ -48,7 +48,7 @@ REFUSED = [
     ("SELECT l.id" + J + " FOR UPDATE", "forbidden", (1, 61), "FOR UPDATE"),
     ("WITH x AS (DELETE FROM left_src RETURNING *) SELECT l.id" + J, "forbidden", (1, 24), "DELETE"),
     ("WITH x AS (INSERT INTO left_src VALUES (1)) SELECT l.id" + J, "forbidden", (1, 24), "INSERT"),
-    ("WITH x AS (SELECT 1) DO $$ x $$", "forbidden", None, "not allowed"),
+    ("WITH x AS (SELECT 1) DO $$ x $$", "syntax", (1, 25), "out of place"),
     # --- tables
     ("SELECT * FROM read_csv('/etc/passwd')", "forbidden", (1, 15), "table function read_csv"),
     ("SELECT l.id FROM left_src l JOIN read_csv('/etc/passwd') r ON true", "forbidden", (1, 34), "read_csv"),

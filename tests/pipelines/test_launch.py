@@ -1,0 +1,112 @@
+"""A run's own process: events, limits, and one outcome whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import progress
+from pipelines.launch import anonymous_memory, launch
+from pipelines.options import RunRequest
+
+SAMPLE = Path(__file__).parent.parent.parent / "docs" / "sample" / "invoice-payment-match.json"
+
+
+def request(tmp_path: Path, **options: Any) -> RunRequest:
+    return RunRequest(str(SAMPLE), str(tmp_path / "out"), "00000000-0000-4000-8000-000000000000", **options)
+
+
+def test_a_completed_run_tells_its_stages_and_figures(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    outcome = launch(request(tmp_path), events.append)
+    assert outcome["status"] == "completed"
+    assert [outcome[f"{name}_count"] for name in ("matched", "unmatched_left", "unmatched_right")] == [7, 8, 8]
+    assert outcome["match_rate"] == pytest.approx(7 / 15)
+    assert outcome["peak_memory"] > 0
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "planned"
+    assert {"staged", "side", "pairs", "chunk"} <= set(kinds)
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_failure_is_an_outcome_with_its_code(tmp_path: Path) -> None:
+    outcome = launch(request(tmp_path, sources={"left": str(tmp_path / "none.csv")}))
+    assert outcome["status"] == "failed"
+    assert outcome["error"]["code"] == "source.not_found"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "timeout", "code"), [({"memory_limit": 1 << 20}, None, "run.memory_exceeded"), ({}, 0.2, "run.timeout")]
+)
+def test_a_run_beyond_its_limits_is_ended(
+    tmp_path: Path, options: dict[str, Any], timeout: float | None, code: str
+) -> None:
+    outcome = launch(request(tmp_path, **options), timeout=timeout)
+    assert outcome["error"]["code"] == code
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_killed_run_says_so(tmp_path: Path) -> None:
+    outcome = launch(request(tmp_path), on_start=lambda pid: os.kill(pid, signal.SIGKILL))
+    assert outcome["error"]["code"] == "run.killed"
+    assert "SIGKILL" in outcome["error"]["message"]
+
+
+def test_a_run_dies_with_its_launcher(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pipelines.launch import launch; from pipelines.options import RunRequest\n"
+        f"launch(RunRequest({str(SAMPLE)!r}, {str(tmp_path / 'out')!r}, 'x'), on_start=lambda pid: print(pid, flush=True))"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout is not None
+    child = int(launcher.stdout.readline())
+    time.sleep(0.4)  # the child has asked the kernel by then
+    launcher.kill()
+    launcher.wait()
+    launcher.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and _state(child) != "Z" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists() or _state(child) == "Z"
+    assert not (tmp_path / "out").exists()
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return "Z"
+
+
+def test_a_folder_called_recipe_where_the_person_stands_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe" / "__init__.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert launch(request(tmp_path))["status"] == "completed"
+
+
+def test_memory_of_a_process_that_is_gone_is_zero() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    assert anonymous_memory(process.pid) == 0
+    assert anonymous_memory(os.getpid()) > 1 << 20
+
+
+def test_events_without_a_listener_go_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    monkeypatch.setenv(progress.FD_VARIABLE, str(write_end))
+    progress.emit("x")
+    assert progress.FD_VARIABLE not in os.environ
+    progress.emit("x")
+    os.close(write_end)

@@ -1,0 +1,130 @@
+"""The work folder: private, locked, gone afterwards; commit in one step."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipelines import workdir
+from pipelines.errors import OutputRefused
+from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output, remove_abandoned
+
+
+def finish(work: WorkDir, text: str) -> None:
+    (work.evidence / MANIFEST).write_text(text)
+    (work.evidence / "matched" / "part-00000.parquet").write_text(text)
+
+
+def hidden(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir() if entry.name.startswith(".")]
+
+
+def test_commit_makes_everything_visible_at_once(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with WorkDir(output, "one") as work:
+        finish(work, "1")
+        assert not output.exists()
+        work.commit(overwrite=False)
+    assert {entry.name for entry in output.iterdir()} == {MANIFEST, *SETS}
+    assert hidden(tmp_path) == []
+
+
+def test_an_empty_folder_may_be_the_output(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    with WorkDir(output, "one") as work:
+        finish(work, "1")
+        work.commit(overwrite=False)
+    assert (output / MANIFEST).read_text() == "1"
+
+
+def test_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), WorkDir(tmp_path / "out", "one") as work:
+        finish(work, "1")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "overwrite", "code"),
+    [
+        ([MANIFEST, *SETS], False, "run.output_exists"),
+        (["notes.txt"], True, "run.output_not_empty"),
+        ([MANIFEST, "notes.txt"], True, "run.output_not_empty"),
+    ],
+)
+def test_folders_that_are_refused(tmp_path: Path, files: list[str], overwrite: bool, code: str) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    for name in files:
+        (output / name).write_text("x")
+    with pytest.raises(OutputRefused) as caught:
+        check_output(output, overwrite)
+    assert caught.value.code == code
+
+
+def test_a_file_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(OutputRefused) as caught:
+        check_output(tmp_path / "out", True)
+    assert caught.value.code == "run.output_not_folder"
+
+
+def test_overwrite_never_shows_a_gap_or_a_mixture(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with WorkDir(output, "first") as work:
+        finish(work, "0")
+        work.commit(False)
+    seen: set[str] = set()
+    missing: list[OSError] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                seen.add((output / MANIFEST).read_text())
+            except OSError as error:
+                missing.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 30):
+        with WorkDir(output, f"run-{number}") as work:
+            finish(work, str(number))
+            work.commit(overwrite=True)
+    stop.set()
+    reader.join()
+    assert missing == []
+    assert seen <= {str(number) for number in range(30)}
+    assert (output / "matched" / "part-00000.parquet").read_text() == "29"
+
+
+def test_two_runs_for_one_output_commit_once(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with WorkDir(output, "a") as first, WorkDir(output, "b") as second:
+        finish(first, "a")
+        finish(second, "b")
+        first.commit(False)
+        with pytest.raises(OutputRefused):
+            second.commit(False)
+    assert (output / MANIFEST).read_text() == "a"
+
+
+def test_what_a_crash_left_is_removed_and_what_lives_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "out[1]"
+    crashed = tmp_path / ".out[1].kalla-dead"
+    (crashed / "scratch").mkdir(parents=True)
+    (crashed / "lock").touch()
+    unlocked = tmp_path / ".out[1].kalla-early"
+    unlocked.mkdir()
+    with WorkDir(output, "alive") as work:
+        remove_abandoned(output)
+        assert work.path.exists()
+        assert not crashed.exists()
+        assert unlocked.exists()  # it may be between mkdir and its lock
+        monkeypatch.setattr(workdir.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
+        remove_abandoned(output)
+        assert not unlocked.exists()
