@@ -199,6 +199,7 @@ class Assembler:
         combined = np.unique(slices * table.num_rows + position)
         slices, position = np.divmod(combined, table.num_rows) if table.num_rows else (combined, combined)
         wanted = table.select([c.source for c in self._layout.right_columns]).take(pa.array(position))
+        wanted = wanted.rename_columns([f"c{i}" for i in range(wanted.num_columns)])
         wanted = wanted.append_column("row", pa.array(position + (chunk.start + 1)))
         wanted = wanted.append_column("partners", pa.array(partners[position])).combine_chunks()
         starts = np.searchsorted(slices, np.arange(len(self._layout.slice_stops) + 1))

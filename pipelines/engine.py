@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.paths import glob_escape
 from udfs import register_functions
 
 Connection = duckdb.DuckDBPyConnection
@@ -48,8 +49,10 @@ def connect(
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
     register_functions(connection)
-    connection.execute("SET allowed_paths = ?", [[str(f) for f in files]])
-    connection.execute("SET allowed_directories = ?", [[f"{folder}/"]])
+    # Both spellings: the engine checks a path as a statement writes it and as it finds it.
+    paths = [spelling for f in files for spelling in (str(f), glob_escape(f))]
+    connection.execute("SET allowed_paths = ?", [paths])
+    connection.execute("SET allowed_directories = ?", [[f"{folder}/", f"{glob_escape(folder)}/"]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

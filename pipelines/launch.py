@@ -20,6 +20,7 @@ from typing import Any
 
 from pipelines.options import RunRequest
 from pipelines.progress import FD_VARIABLE, PARENT_VARIABLE
+from recipe import write_json
 
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1
@@ -51,7 +52,7 @@ def launch(
     """
     with tempfile.TemporaryDirectory(prefix="kalla-") as folder:
         paths = [Path(folder) / name for name in ("request.json", "outcome.json", "log.txt")]
-        paths[0].write_text(json.dumps(request.as_dict()), encoding="utf-8")
+        paths[0].write_text(write_json(request.as_dict()), encoding="utf-8")
         paths[0].chmod(0o600)
         with _started(paths, request.memory) as (watched, events):
             on_start(watched.process.pid)

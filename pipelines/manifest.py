@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ from pipelines.planner import RunPlan
 from pipelines.steps import SideSummary, Summary
 from pipelines.totals import Total
 from pipelines.workdir import MANIFEST, SETS
-from recipe import LEFT, RIGHT, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash
+from recipe import LEFT, RIGHT, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash, write_json
 
 FORMAT = "kalla-evidence/1"
 _BY_ITSELF = "each was judged by itself"
@@ -175,7 +174,7 @@ def write_manifest(evidence: Path, document: Mapping[str, Any]) -> None:
     """Write the manifest durably under its final name."""
     partial = evidence / f".{MANIFEST}"
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False, indent=1)
+        file.write(write_json(document, indent=1))
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

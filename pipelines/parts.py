@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 1 << 17
-ROW_IDS = ("_row", "_left_row", "_right_row")
+_ROW_IDS = ("_row", "_left_row", "_right_row")
 _COMPRESSION, _LEVEL = "zstd", 1
 _HASH_BLOCK = 1 << 20
 
@@ -54,11 +54,10 @@ def write_part(
     first = next(tables, None)
     written = schema if first is None else first.schema
     rows = 0
+    row_ids = [f.name for f in list(schema)[:2] if f.name in _ROW_IDS and f.type == pa.int64()]
     options = {
-        "use_dictionary": [f.name for f in schema if f.name in few_valued],
-        "column_encoding": {
-            f.name: "DELTA_BINARY_PACKED" for f in schema if f.name in ROW_IDS and f.type == pa.int64()
-        },
+        "use_dictionary": [f.name for f in schema if f.name in few_valued and f.name not in row_ids],
+        "column_encoding": dict.fromkeys(row_ids, "DELTA_BINARY_PACKED"),
         # Readers seek by row id, number and date; statistics of text would only slow writing down.
         "write_statistics": [f.name for f in schema if not _is_text(f.type)],
     }

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import exp
 
+from pipelines.paths import glob_escape
+
 ROW = "rid"
 _NUMBER = "file_row"
 _ENGINE_COLUMNS = {"file_row_number", "file_index", "filename"}  # what the engine adds to a file it reads
@@ -57,7 +59,7 @@ class Relation:
         source = exp.Anonymous(
             this="read_parquet",
             expressions=[
-                exp.Array(expressions=[exp.Literal.string(f.path) for f in self.files]),
+                exp.Array(expressions=[exp.Literal.string(glob_escape(f.path)) for f in self.files]),
                 exp.EQ(this=exp.column("file_row_number"), expression=exp.true()),
             ],
         )

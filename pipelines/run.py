@@ -42,7 +42,7 @@ from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir, check_output
-from recipe import LEFT, RIGHT, KallaError
+from recipe import LEFT, RIGHT, KallaError, read_json
 
 _CORES = os.cpu_count() or 1
 _PR_SET_PDEATHSIG = 1
@@ -215,7 +215,7 @@ def main(arguments: list[str]) -> int:
     """Exit status 0 for a completed run, 1 for a failed one; the outcome file says more."""
     end_with_parent()
     request_path, outcome_path = map(Path, arguments)
-    request = RunRequest(**json.loads(request_path.read_text(encoding="utf-8")))
+    request = RunRequest(**read_json(request_path.read_bytes(), "The request"))
     logging.basicConfig(level=logging.WARNING)
     try:
         document = execute(request)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from pipelines.matching import Sides, candidate_order, candidates_tree, nearest_tree, pairs_tree
+from pipelines.paths import glob_escape
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 PAIRS_BY_LEFT, PAIRS_BY_RIGHT = "pairs_by_left.parquet", "pairs_by_right.parquet"
@@ -137,4 +138,5 @@ def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 def parquet(path: Path) -> exp.Table:
     """The rows of the Parquet files that ``path`` names; it may hold ``*`` in its last part."""
-    return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[exp.Literal.string(str(path))]))
+    pattern = exp.Literal.string(f"{glob_escape(path.parent)}/{path.name}")
+    return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[pattern]))

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from pipelines.errors import OutputRefused, PipelineError
+from pipelines.paths import glob_escape
 
 MANIFEST = "manifest.json"
 SETS = ("matched", "unmatched_left", "unmatched_right")
@@ -113,11 +114,6 @@ def remove_abandoned(output: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(fd)
-
-
-def glob_escape(name: str) -> str:
-    """``name`` with glob's own characters made literal."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
 def _just_made(folder: Path) -> bool:

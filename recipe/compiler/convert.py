@@ -107,7 +107,7 @@ def _to_timestamp(value: Typed, params: list[str], node: exp.Expression, low: Lo
 
 Rule = Callable[[Typed, list[str], exp.Expression, Lowering], Typed]
 
-_RULES: dict[exp.DataType.Type, Rule] = {
+_RULES: dict[object, Rule] = {
     **dict.fromkeys((_T.INT, _T.BIGINT, _T.SMALLINT, _T.TINYINT, _T.MEDIUMINT), _to_integer),
     **dict.fromkeys((_T.TEXT, _T.VARCHAR), _to_text),
     **dict.fromkeys((_T.DOUBLE, _T.FLOAT), _to_double),
