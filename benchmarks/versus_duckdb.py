@@ -38,7 +38,9 @@ def main() -> None:
     arguments = parser.parse_args()
     results = []
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}; median of {arguments.repeat}")
-    print(f"{'scenario':<22}{'Kalla s':>9}{'DuckDB s':>10}{'ratio':>7}{'apart s':>9}{'CPU ratio':>11}{'Kalla MiB':>11}{'DuckDB MiB':>12}")
+    print(
+        f"{'scenario':<22}{'Kalla s':>9}{'DuckDB s':>10}{'ratio':>7}{'apart s':>9}{'CPU ratio':>11}{'Kalla MiB':>11}{'DuckDB MiB':>12}"
+    )
     for form in arguments.format:
         for rows in arguments.rows:
             result = scenario(arguments.data, rows, form, arguments.repeat, arguments.memory_limit)
@@ -56,7 +58,17 @@ def scenario(data: Path, rows: int, form: str, repeat: int, memory_limit: str | 
     recipe = write_recipe(folder, left, right, form)
     out = folder / "out"
     limit = ["--memory-limit", memory_limit] if memory_limit else []
-    kalla = [sys.executable, "-m", "pipelines.cli", "run", str(recipe), "--output", str(out / "kalla"), "--json", *limit]
+    kalla = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "run",
+        str(recipe),
+        "--output",
+        str(out / "kalla"),
+        "--json",
+        *limit,
+    ]
     peer = [sys.executable, "-m", "benchmarks.peers.duckdb_script", left, right, str(out / "duckdb")]
     figures: dict[str, list[Measured]] = {"kalla": [], "duckdb": []}
     for turn in range(repeat + 1):

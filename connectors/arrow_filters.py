@@ -50,9 +50,7 @@ class BatchFilter:
     thousands: str = ""
 
     @classmethod
-    def of(
-        cls, filters: Sequence[FilterCondition], schema: Schema, csv_format: CsvFormat | None = None
-    ) -> BatchFilter:
+    def of(cls, filters: Sequence[FilterCondition], schema: Schema, csv_format: CsvFormat | None = None) -> BatchFilter:
         """Raises RecipeError for unknown columns and values that do not fit their column."""
         known = csv_format or CsvFormat()
         return cls(typed_conditions(filters, schema), known.decimal, known.thousands)
@@ -101,9 +99,7 @@ def _compared(cells: pa.Array, condition: TypedCondition) -> Any:
         return pc.is_in(cells, value_set=pa.array(operands, cells.type), skip_nulls=True)
     mask = _COMPARE[op](cells, pa.scalar(operands[0], cells.type))
     if condition.kind is Kind.DOUBLE and op in _ABOVE:
-        return pc.or_(
-            mask, pc.is_nan(cells)
-        )  # NaN is the greatest number, and Arrow finds it greater than nothing
+        return pc.or_(mask, pc.is_nan(cells))  # NaN is the greatest number, and Arrow finds it greater than nothing
     return mask
 
 
@@ -160,9 +156,7 @@ def _numbers(cells: pa.Array, decimal: str, thousands: str) -> pa.Array:
     if not pc.any(odd).as_py():
         return numbers
     rest = pc.if_else(odd, cells, pa.scalar(None, cells.type))
-    return pc.coalesce(
-        numbers, _each_distinct(rest, lambda text: parse_number(text, decimal, thousands), NUMBER)
-    )
+    return pc.coalesce(numbers, _each_distinct(rest, lambda text: parse_number(text, decimal, thousands), NUMBER))
 
 
 @functools.lru_cache(maxsize=64)

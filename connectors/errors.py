@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from recipe.errors import KallaError
+from recipe import KallaError
 
 
 class ConnectorError(KallaError):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -185,8 +186,7 @@ class Assembler:
             values = list(row.values())
             for i, name in enumerate(facts.number_names):
                 total, filled = values[2 + 2 * i], values[3 + 2 * i]
-                part = Total(rows=values[1], empty=values[1] - filled)
-                part.sum += total or 0
+                part = Total(Decimal(0) if total is None else Decimal(total), values[1], values[1] - filled)
                 both[1 if values[0] else 0].columns[name] = part
         return both
 

@@ -75,8 +75,8 @@ def _canonical(key: exp.Expr, kind: str) -> exp.Expr:
         return exp.Anonymous(this="rtrim", expressions=[trimmed, point])
     if kind == "DATE":
         return exp.cast(exp.cast(exp.paren(key), "timestamp"), "text")
-    if kind == "FLOAT":
-        return exp.cast(exp.cast(exp.paren(key), "double"), "text")
+    if kind in ("FLOAT", "DOUBLE"):  # adding nothing makes -0.0 what it equals
+        return exp.cast(exp.Add(this=exp.cast(exp.paren(key), "double"), expression=exp.cast("0", "double")), "text")
     return exp.cast(exp.paren(key), "text")
 
 

@@ -50,6 +50,8 @@ def write_matched(folder: Path, evidence: Path, plan: MatchPlan, part_rows: int)
     parts: list[Part] = []
     with pq.ParquetFile(folder / RESULT) as file:
         schema = matched_schema(file.schema_arrow, plan)
+        if not file.metadata.num_rows:
+            return []
         for number, batch in enumerate(file.iter_batches(batch_size=part_rows)):
             table = pa.Table.from_arrays(batch.columns, schema=schema)
             parts.append(write_part(evidence, "matched", number, [table], schema))

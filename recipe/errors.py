@@ -51,9 +51,7 @@ class KallaError(Exception):
         self.message = message
         self.code = code or self.default_code
         self.hint = hint
-        self.details: list[dict[str, Any]] = [
-            d.as_dict() if isinstance(d, Problem) else dict(d) for d in details
-        ]
+        self.details: list[dict[str, Any]] = [d.as_dict() if isinstance(d, Problem) else dict(d) for d in details]
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}" + (f" {self.hint}" if self.hint else "")
@@ -67,9 +65,7 @@ class KallaError(Exception):
         return {"code": self.code, "message": message, "details": self.details}
 
 
-def _rebuild(
-    cls: type[KallaError], message: str, code: str, hint: str, details: list[dict[str, Any]]
-) -> KallaError:
+def _rebuild(cls: type[KallaError], message: str, code: str, hint: str, details: list[dict[str, Any]]) -> KallaError:
     return cls(message, code=code, hint=hint, details=details)
 
 

@@ -33,9 +33,7 @@ _DIGITS = 38  # of the widest exact number
 _WIDE = Context(prec=20_000)  # wide enough for every accepted filter number, so nothing is rounded
 
 
-def check_filters(
-    filters: Sequence[FilterCondition], schema: Schema, path_prefix: str = "filters"
-) -> list[Problem]:
+def check_filters(filters: Sequence[FilterCondition], schema: Schema, path_prefix: str = "filters") -> list[Problem]:
     """Everything in ``filters`` that does not fit the columns, with paths such as ``filters[0].value``.
 
     Codes: ``filter.unknown_column``, ``filter.invalid_value``. A column of kind UNKNOWN accepts every value.

@@ -110,9 +110,7 @@ def _write(value: object, indent: int | None, sort_keys: bool, newline: str) -> 
     inner = newline + " " * (indent or 0)
     if isinstance(value, dict):
         members = sorted(value.items()) if sort_keys else list(value.items())
-        parts = [
-            f"{json.dumps(k, ensure_ascii=False)}: {_write(v, indent, sort_keys, inner)}" for k, v in members
-        ]
+        parts = [f"{json.dumps(k, ensure_ascii=False)}: {_write(v, indent, sort_keys, inner)}" for k, v in members]
         return _enclose("{", parts, "}", newline, inner)
     if isinstance(value, (list, tuple)):
         items = [_write(item, indent, sort_keys, inner) for item in value]

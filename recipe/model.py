@@ -309,9 +309,7 @@ class Recipe(FrozenModel):
     def _check_id(cls, value: object) -> str:
         text = stored_text(value)
         if not _RECIPE_ID.fullmatch(text):
-            raise invalid(
-                "must be 1 to 255 ASCII letters, digits, '.', '_' or '-', the first one a letter or digit"
-            )
+            raise invalid("must be 1 to 255 ASCII letters, digits, '.', '_' or '-', the first one a letter or digit")
         return text
 
     @field_validator("name", mode="before")

@@ -78,9 +78,7 @@ def decode(text: str) -> str:
     try:
         plain = unquote_to_bytes(text).decode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError):
-        raise _bad(
-            "a percent-encoded part is not UTF-8", "Encode names as UTF-8 before escaping them."
-        ) from None
+        raise _bad("a percent-encoded part is not UTF-8", "Encode names as UTF-8 before escaping them.") from None
     if "\x00" in plain:
         raise _bad("the address contains a NUL character", "Remove %00.")
     return plain
@@ -211,9 +209,7 @@ def _port(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536):
-        raise _bad(
-            "the port is not a number from 1 to 65535", "Escape : / @ inside a password as %3A %2F %40."
-        )
+        raise _bad("the port is not a number from 1 to 65535", "Escape : / @ inside a password as %3A %2F %40.")
     return int(text)
 
 
@@ -287,9 +283,7 @@ def parse_table(text: str) -> tuple[str | None, str]:
             raise _bad("the table name goes on after its closing quote", 'Write "schema"."name".')
         rest = rest[1:]
     if len(parts) > 2 or not all(parts):
-        raise _bad(
-            "the table is not of the form name or schema.name", 'Put names with dots in quotes, "a.b".'
-        )
+        raise _bad("the table is not of the form name or schema.name", 'Put names with dots in quotes, "a.b".')
     return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
 
 
@@ -311,9 +305,7 @@ def _elasticsearch(uri: str) -> ElasticsearchAddress:
     if tls not in ("true", "false"):
         raise _bad("tls is neither true nor false", "Write tls=true or leave it out.")
     if not server.host or server.path:
-        raise _bad(
-            "the address is not of the form host and index", "Write elasticsearch://host:9200?index=name."
-        )
+        raise _bad("the address is not of the form host and index", "Write elasticsearch://host:9200?index=name.")
     port = server.port or 9200
     return ElasticsearchAddress(
         server.user, server.password, server.host, port, index, tls == "true", tuple(params.items())

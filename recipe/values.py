@@ -109,9 +109,7 @@ _TIME = (
     r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?)?"
 )
 _DATE_PATTERNS = {order: tuple(map(re.compile, forms)) for order, forms in _DATES.items()}
-_TIMESTAMP_PATTERNS = {
-    order: tuple(re.compile(form + _TIME) for form in forms) for order, forms in _DATES.items()
-}
+_TIMESTAMP_PATTERNS = {order: tuple(re.compile(form + _TIME) for form in forms) for order, forms in _DATES.items()}
 
 
 def parse_date(text: str, order: str = "ymd") -> date | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib
 import io
 import json
 import threading
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -72,7 +74,15 @@ def request(recipe: dict[str, Any], output: Path, **options: Any) -> RunRequest:
 
 def beam(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
     """A whole run in this process, through Beam; the outcome."""
+    _import_beam()
     return execute(request(recipe, output, **options))
+
+
+def _import_beam() -> None:
+    """Import Beam once, without the warnings of the packages it stands on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("apache_beam.runners.portability.fn_api_runner")
 
 
 def drive(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:

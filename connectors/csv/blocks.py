@@ -42,9 +42,7 @@ def record_blocks(stream: CsvStream, delimiter: str, start: int, end: int | None
     Raises ConnectorError for quotes that never close, text after a closing quote, and endless records.
     """
     mark, offset, kept = ord(delimiter), start, 0
-    buffer = bytearray(
-        BLOCK
-    )  # one for all blocks: fresh memory for each would cost more than finding the records
+    buffer = bytearray(BLOCK)  # one for all blocks: fresh memory for each would cost more than finding the records
     with stream.open_at(start) as reader:
         while True:
             room = len(buffer) if end is None else min(len(buffer), end - offset)

@@ -95,9 +95,7 @@ def _read_head(file: StoredFile, given: CsvFormat, size: int) -> _Head:
     if not packed and file.shown.lower().endswith(".gz"):
         raise problems.empty(file.shown) if not raw else problems.bad_gzip(file.shown)
     start = _inflated(raw) if packed else raw
-    encoding = given.encoding or (
-        "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    )
+    encoding = given.encoding or ("utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
     stream = CsvStream(file, packed, encoding)
     with stream.open_at(0) as reader:
         data = reader.read(size)

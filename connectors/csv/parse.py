@@ -62,13 +62,9 @@ class BlockParser:
             return _empty(self.schema)  # Arrow takes blank lines alone for a missing file
         table = pacsv.read_csv(
             pa.BufferReader(pa.py_buffer(data)),
-            read_options=pacsv.ReadOptions(
-                use_threads=False, block_size=len(data) + 1, column_names=self.schema.names
-            ),
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self.schema.names),
             parse_options=pacsv.ParseOptions(delimiter=self._layout.delimiter, newlines_in_values=quoted),
-            convert_options=pacsv.ConvertOptions(
-                column_types=self.schema, strings_can_be_null=True, null_values=[""]
-            ),
+            convert_options=pacsv.ConvertOptions(column_types=self.schema, strings_can_be_null=True, null_values=[""]),
         )
         batches = table.combine_chunks().to_batches()
         return batches[0] if batches else _empty(self.schema)
@@ -94,9 +90,7 @@ class BlockParser:
 
     def _not_text(self, block: Block, error: UnicodeDecodeError) -> ConnectorError:
         place = block.offset + error.start
-        return problems.not_text(
-            self._stream.file.shown, self._stream.line_at(place), place, self._layout.encoding
-        )
+        return problems.not_text(self._stream.file.shown, self._stream.line_at(place), place, self._layout.encoding)
 
     def _keep_ragged(self, data: bytes, quoted: bool) -> list[Parsed]:
         """Halve the data until only the ragged neighbourhood is read record by record."""

@@ -89,9 +89,7 @@ def _sniff_numbers(texts: Iterable[str]) -> tuple[str, str]:
         return ("," if grouped_only[0] == "." else "."), grouped_only[0]
     tie = len(found) > 1 and found[0][1] == found[1][1]
     decimal = "." if not found or tie else found[0][0]
-    fitting = [
-        group for (group, beside), _ in groups.most_common() if group != decimal and beside in ("", decimal)
-    ]
+    fitting = [group for (group, beside), _ in groups.most_common() if group != decimal and beside in ("", decimal)]
     return decimal, fitting[0] if fitting else ""
 
 

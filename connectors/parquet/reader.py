@@ -54,8 +54,7 @@ class ParquetConnector(Connector):
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         borders = _borders(rows, max(desired, 1))
         return [
-            Split(index, {"first": first, "after": after})
-            for index, (first, after) in enumerate(pairwise(borders))
+            Split(index, {"first": first, "after": after}) for index, (first, after) in enumerate(pairwise(borders))
         ]
 
     def read(
@@ -67,9 +66,7 @@ class ParquetConnector(Connector):
             schema = _arrow_schema(mappings)
             keep = BatchFilter.of(filters, tuple(m.column for m in mappings), None)
             groups = list(range(split.payload["first"], split.payload["after"]))
-            for batch in (
-                file.iter_batches(_BATCH_ROWS, row_groups=groups, use_threads=False) if groups else ()
-            ):
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, use_threads=False) if groups else ():
                 cells = [m.apply(cells) for m, cells in zip(mappings, batch.columns, strict=True)]
                 kept = keep(pa.RecordBatch.from_arrays(cells, schema=schema))
                 if kept.num_rows:

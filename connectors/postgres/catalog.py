@@ -140,9 +140,7 @@ def find_table(cursor: Any, address: PostgresAddress) -> Table:
             hint="Name a table, view, materialised view, partitioned or foreign table.",
         )
     cursor.execute(_COLUMNS, [oid])
-    columns = tuple(
-        PgColumn(n, s, t, m, nullable, eq, cents) for n, s, t, m, nullable, eq, cents in cursor.fetchall()
-    )
+    columns = tuple(PgColumn(n, s, t, m, nullable, eq, cents) for n, s, t, m, nullable, eq, cents in cursor.fetchall())
     if not columns:
         raise ConnectorError(f"{place_text(address)} has no columns.", hint="Name a table that has some.")
     return Table(oid, schema, name, relkind, cursor.connection.server_version, columns)
@@ -151,9 +149,7 @@ def find_table(cursor: Any, address: PostgresAddress) -> Table:
 def _not_found(cursor: Any, address: PostgresAddress) -> SourceNotFound:
     cursor.execute(_NEIGHBOURS)
     known = cursor.fetchall()
-    plain = {f"{schema}.{name}" for schema, name, _ in known} | {
-        name for _, name, visible in known if visible
-    }
+    plain = {f"{schema}.{name}" for schema, name, _ in known} | {name for _, name, visible in known if visible}
     wanted = table_text(address)
     elsewhere = [f"{schema}.{name}" for schema, name, _ in known if name == address.table]
     close = list(dict.fromkeys(elsewhere + nearest_names(wanted, sorted(plain))))[:3]

@@ -55,9 +55,7 @@ class _RowBlocks:
         self.queue.put(None)
 
 
-def copy_batches(
-    cursor: Any, select: sql.Composable, schema: pa.Schema, where: str
-) -> Generator[pa.RecordBatch]:
+def copy_batches(cursor: Any, select: sql.Composable, schema: pa.Schema, where: str) -> Generator[pa.RecordBatch]:
     """The rows of a select as record batches of ``schema``.
 
     Raises SourceDataError for a value that the schema cannot hold, and the driver's error when the stream
@@ -126,9 +124,7 @@ def _parse(block: bytes, schema: pa.Schema, where: str) -> pa.RecordBatch:
 def _value_fault(text: str, schema: pa.Schema, where: str) -> SourceDataError:
     found = _CONVERSION.search(text)
     if found is None:
-        return SourceDataError(
-            f"The source {where} sent rows that cannot be parsed: {text}", hint="Report this."
-        )
+        return SourceDataError(f"The source {where} sent rows that cannot be parsed: {text}", hint="Report this.")
     name = schema.names[int(found["column"])]
     if "UTF8" in found["reason"]:
         return SourceDataError(

@@ -131,9 +131,7 @@ _STATE_FAULTS: dict[str, Fault] = {
         "Try again later, or ask for more on the server.",
     ),
     "53300": _BUSY,
-    "55P03": Fault(
-        SourceUnreachable, "is locked by another session", "Try again when that session has ended."
-    ),
+    "55P03": Fault(SourceUnreachable, "is locked by another session", "Try again when that session has ended."),
     "57014": Fault(
         SourceUnreachable,
         "was stopped by the server",
@@ -142,9 +140,7 @@ _STATE_FAULTS: dict[str, Fault] = {
     ),
     "40": Fault(SourceUnreachable, "was interrupted by other work on the server", "Run again."),
     "28": Fault(SourceDenied, "refused the user", "Check user and password in the address."),
-    "42501": Fault(
-        SourceDenied, "may not be read by this user", "Grant SELECT on it, and USAGE on its schema."
-    ),
+    "42501": Fault(SourceDenied, "may not be read by this user", "Grant SELECT on it, and USAGE on its schema."),
     "42P01": Fault(
         SourceNotFound, "does not exist any more", "Check the table in the address.", "source.table_not_found"
     ),
@@ -166,13 +162,9 @@ _STATE_FAULTS: dict[str, Fault] = {
         "could not be read from the foreign server",
         "Check the foreign server and its options.",
     ),
-    "55000": Fault(
-        ConnectorError, "is not ready to be read", "A materialised view must be refreshed once before."
-    ),
+    "55000": Fault(ConnectorError, "is not ready to be read", "A materialised view must be refreshed once before."),
     "58": Fault(ConnectorError, "could not be read by the server", "Check the server's disks and its log."),
-    "XX": Fault(
-        ConnectorError, "could not be read by the server", "Check the server's log; data may be damaged."
-    ),
+    "XX": Fault(ConnectorError, "could not be read by the server", "Check the server's log; data may be damaged."),
 }
 
 SNAPSHOT_GONE = Fault(

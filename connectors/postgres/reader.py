@@ -133,9 +133,7 @@ class PostgresConnector(Connector):
 
     def _identity(self, cursor: Any, table: catalog.Table, secured: bool) -> dict[str, Any]:
         function = "pg_current_snapshot" if table.server_version >= 130000 else "txid_current_snapshot"
-        asked = (
-            "SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_database(), {}()::text"
-        )
+        asked = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_database(), {}()::text"
         cursor.execute(sql.SQL(asked).format(sql.Identifier("pg_catalog", function)))
         version, database, seen = cursor.fetchone()
         return {
@@ -217,8 +215,7 @@ class PostgresConnector(Connector):
             for batch in copy_batches(cursor, rest, texts, self._where):
                 cells = [column.to_pylist() for column in batch.columns]
                 rows += [
-                    [printed_cell(t, k) for t, k in zip(row, kinds, strict=True)]
-                    for row in zip(*cells, strict=True)
+                    [printed_cell(t, k) for t, k in zip(row, kinds, strict=True)] for row in zip(*cells, strict=True)
                 ]
         return rows
 

@@ -112,9 +112,7 @@ def connect(address: PostgresAddress) -> Connection:
 
 def _apply(cursor: Any, settings: dict[str, str], *, local: bool) -> None:
     calls = ", ".join(["pg_catalog.set_config(%s, %s, %s)"] * len(settings))
-    cursor.execute(
-        "SELECT " + calls, [part for name, value in settings.items() for part in (name, value, local)]
-    )
+    cursor.execute("SELECT " + calls, [part for name, value in settings.items() for part in (name, value, local)])
 
 
 @contextmanager

@@ -54,9 +54,7 @@ def plan(units: Sequence[Unit], desired: int) -> list[Split]:
             take = min(room, size - at) if unit.blocks else size
             end = at + take
             # the last range is open, so that a row is read wherever it lies
-            groups[-1].append(
-                Part(unit.schema, unit.name, unit.only, at or None, end if end < size else None)
-            )
+            groups[-1].append(Part(unit.schema, unit.name, unit.only, at or None, end if end < size else None))
             room, at = room - take, end
     return [Split(index, {"parts": [vars(part) for part in group]}) for index, group in enumerate(groups)]
 

@@ -118,7 +118,6 @@ class ConnectorContract:
 
     typed: ClassVar[bool] = True
     keeps_empty_text: ClassVar[bool] = True  # False: an empty text reads as NULL
-    has_missing: ClassVar[bool] = True  # False: a missing source cannot be named
     missing_code: ClassVar[str] = "source.not_found"
     secret: ClassVar[str | None] = None  # a secret that the connector was given
     identity_keys: ClassVar[frozenset[str]] = frozenset()  # what the snapshot's identity must name
@@ -178,17 +177,11 @@ class ConnectorContract:
         assert [row[1] for row in found] == ["" if self.keeps_empty_text else None, None]
 
     @pytest.mark.parametrize("filters", FILTERS, ids=lambda f: " and ".join(f"{c.column} {c.op}" for c in f))
-    def test_filters_mean_the_same_as_everywhere(
-        self, make: Make, filters: tuple[FilterCondition, ...]
-    ) -> None:
+    def test_filters_mean_the_same_as_everywhere(self, make: Make, filters: tuple[FilterCondition, ...]) -> None:
         self.check_filters(make(COLUMNS, ROWS), filters)
 
-    @pytest.mark.parametrize(
-        "filters", TYPED_FILTERS, ids=lambda f: " and ".join(f"{c.column} {c.op}" for c in f)
-    )
+    @pytest.mark.parametrize("filters", TYPED_FILTERS, ids=lambda f: " and ".join(f"{c.column} {c.op}" for c in f))
     def test_typed_filters_mean_the_same(self, make: Make, filters: tuple[FilterCondition, ...]) -> None:
-        if not self.typed:
-            pytest.skip("the source holds text only")
         self.check_filters(make(COLUMNS, ROWS), filters)
 
     def check_filters(self, connector: Connector, filters: tuple[FilterCondition, ...]) -> None:
@@ -196,9 +189,7 @@ class ConnectorContract:
         schema = connector.schema()
         names = [column.name for column in schema]
         expected = [
-            row
-            for row in self.expected(COLUMNS, ROWS)
-            if passes(dict(zip(names, row, strict=True)), filters, schema)
+            row for row in self.expected(COLUMNS, ROWS) if passes(dict(zip(names, row, strict=True)), filters, schema)
         ]
         assert read_rows(connector, 1, filters) == expected
         assert read_rows(connector, 3, filters) == expected
@@ -257,8 +248,6 @@ class ConnectorContract:
         assert parts == again
 
     def test_a_missing_source_says_so(self, request: pytest.FixtureRequest) -> None:
-        if not self.has_missing:
-            pytest.skip("a missing source cannot be named")
         missing: Connector = request.getfixturevalue("missing")
         for use in (missing.schema, missing.count, lambda: missing.preview(1), lambda: read_rows(missing)):
             with pytest.raises(ConnectorError) as caught:

@@ -54,9 +54,7 @@ class Database:
             return self.server.uri(self.name, table, user=READER, password=SECRET, params=params)
         return self.server.uri(self.name, table, params=params)
 
-    def source(
-        self, table: str, *, reader: bool = False, params: Mapping[str, str] | None = None
-    ) -> PostgresConnector:
+    def source(self, table: str, *, reader: bool = False, params: Mapping[str, str] | None = None) -> PostgresConnector:
         """A connector over a table."""
         return open_uri(self.uri(table, reader=reader, params=params))
 

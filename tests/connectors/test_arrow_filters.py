@@ -28,9 +28,7 @@ numbers = st.sampled_from(
 ) | st.decimals(-1000, 1000, places=2)  # fmt: skip
 days = st.dates(dt.date(1999, 12, 25), dt.date(2000, 1, 5))
 moments = st.datetimes(dt.datetime(1999, 12, 31, 23), dt.datetime(2000, 1, 1, 1))
-doubles = st.sampled_from(
-    [0.1, 0.5, -0.0, 1.5, 1e300, float("inf"), float("-inf"), float("nan"), 0.1 + 0.2, 5e-324]
-)
+doubles = st.sampled_from([0.1, 0.5, -0.0, 1.5, 1e300, float("inf"), float("-inf"), float("nan"), 0.1 + 0.2, 5e-324])
 
 KINDS: dict[str, tuple[Column, pa.DataType, Any]] = {
     "text": (Column("c", Kind.TEXT), pa.string(), texts),
@@ -86,23 +84,15 @@ def test_filter_batch_is_passes(name: str, data: st.DataObject) -> None:
     column, arrow, values = KINDS[name]
     cells = data.draw(st.lists(st.none() | values, max_size=8), label="cells")
     filters = data.draw(st.lists(conditions(name), min_size=1, max_size=2), label="filters")
-    decimal, thousands = data.draw(
-        st.sampled_from([(".", ""), (".", ","), (",", "."), (",", " "), (".", "'")])
-    )
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array(cells, arrow), pa.array(range(len(cells)), pa.int64())], ["c", "row"]
-    )
+    decimal, thousands = data.draw(st.sampled_from([(".", ""), (".", ","), (",", "."), (",", " "), (".", "'")]))
+    batch = pa.RecordBatch.from_arrays([pa.array(cells, arrow), pa.array(range(len(cells)), pa.int64())], ["c", "row"])
     schema = (column, Column("row", Kind.INTEGER))
     if check_filters(filters, schema):
         with pytest.raises(RecipeError):
             filter_batch(batch, filters, schema)
         return
     csv_format = CsvFormat(decimal=decimal, thousands=thousands)
-    expected = [
-        i
-        for i, cell in enumerate(cells)
-        if passes({"c": cell, "row": i}, filters, schema, decimal, thousands)
-    ]
+    expected = [i for i, cell in enumerate(cells) if passes({"c": cell, "row": i}, filters, schema, decimal, thousands)]
     kept = filter_batch(batch, filters, schema, csv_format)
     assert kept.column("row").to_pylist() == expected
     assert kept.schema == batch.schema

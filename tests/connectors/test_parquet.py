@@ -105,9 +105,7 @@ def test_types(tmp_path: Path, array: pa.Array, kind: Kind, expected: list[Any])
 
 
 @pytest.mark.parametrize(("array", "expected"), [pytest.param(t[1], t[3], id=t[0]) for t in TYPES])
-def test_in_place_files_hold_the_same_for_the_engine(
-    tmp_path: Path, array: pa.Array, expected: list[Any]
-) -> None:
+def test_in_place_files_hold_the_same_for_the_engine(tmp_path: Path, array: pa.Array, expected: list[Any]) -> None:
     """Whatever is offered in place, DuckDB reads to the very same values and kind of type."""
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"id": array}), path)

@@ -55,9 +55,7 @@ class TestTable(PostgresContract):
 
         def build(columns: Sequence[Column], rows: Sequence[Row]) -> Connector:
             name = f"t{next(numbers)}"
-            database.run(
-                f"CREATE TABLE {name} ({', '.join(map(declared, columns))}); GRANT SELECT ON {name} TO PUBLIC"
-            )
+            database.run(f"CREATE TABLE {name} ({', '.join(map(declared, columns))}); GRANT SELECT ON {name} TO PUBLIC")
             database.insert(name, rows)
             return database.source(name, reader=True)
 
@@ -161,9 +159,7 @@ def ids(connector: Connector, splits: int = 1, filters: Sequence[FilterCondition
 @pytest.mark.parametrize("splits", [1, 2, 3, 7, 40, 41, 1000])
 def test_block_ranges_hold_each_row_once_and_in_order(database: Database, splits: int) -> None:
     fill(database, "t", 1000)
-    database.run(
-        "UPDATE t SET id = id WHERE id % 10 = 0; CREATE INDEX ON t (id)"
-    )  # never analysed or vacuumed
+    database.run("UPDATE t SET id = id WHERE id % 10 = 0; CREATE INDEX ON t (id)")  # never analysed or vacuumed
     source = database.source("t")
     with source.open_snapshot() as snapshot:
         planned = source.plan_splits(snapshot, splits)
@@ -212,9 +208,7 @@ def test_partitions_of_partitions(database: Database, splits: int) -> None:
     source = database.source("whole")
     found = read_rows(source, splits)
     assert found == read_rows(source)
-    assert sorted(found) == [
-        (i, "x" * 300, dt.date(2026, 1, 1) + dt.timedelta(i % 300)) for i in range(1, 901)
-    ]
+    assert sorted(found) == [(i, "x" * 300, dt.date(2026, 1, 1) + dt.timedelta(i % 300)) for i in range(1, 901)]
     assert source.preview(3).rows == [[format_cell(v) for v in row] for row in found[:3]]
     assert source.estimated_bytes()
 
@@ -238,8 +232,7 @@ def test_inherited_rows_belong_to_the_table(database: Database) -> None:
 def test_row_security_hides_rows_and_the_snapshot_says_so(database: Database) -> None:
     fill(database, "t", 100)
     database.run(
-        "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (id <= 7);"
-        "GRANT SELECT ON t TO PUBLIC"
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (id <= 7);GRANT SELECT ON t TO PUBLIC"
     )
     source = database.source("t", reader=True)
     assert ids(source, 5) == list(range(1, 8))
@@ -286,9 +279,7 @@ def test_writers_do_not_change_what_is_read(database: Database) -> None:
                 if stop.is_set():
                     return
                 cursor.execute("DELETE FROM t WHERE id %% 7 = %s", [step % 7])
-                cursor.execute(
-                    "UPDATE t SET id = id + 100000, pad = pad || 'y' WHERE id %% 5 = %s", [step % 5]
-                )
+                cursor.execute("UPDATE t SET id = id + 100000, pad = pad || 'y' WHERE id %% 5 = %s", [step % 5])
                 cursor.execute("INSERT INTO t SELECT -i, 'new' FROM generate_series(1, 100) i")
                 cursor.execute("VACUUM t")
 
@@ -305,9 +296,7 @@ def test_writers_do_not_change_what_is_read(database: Database) -> None:
     assert ids(source) != found
 
 
-@pytest.mark.parametrize(
-    "statement", ["TRUNCATE t", "VACUUM FULL t", "ALTER TABLE t ADD COLUMN x int", "DROP TABLE t"]
-)
+@pytest.mark.parametrize("statement", ["TRUNCATE t", "VACUUM FULL t", "ALTER TABLE t ADD COLUMN x int", "DROP TABLE t"])
 def test_a_snapshot_keeps_the_rows_in_place(database: Database, statement: str) -> None:
     fill(database, "t", 10)
     with database.source("t").open_snapshot():
@@ -363,9 +352,7 @@ def test_the_unix_socket(database: Database) -> None:
 
 
 def test_parameters_reach_the_driver(database: Database) -> None:
-    database.run(
-        "CREATE VIEW v AS SELECT current_setting('application_name') AS a, current_setting('geqo') AS b"
-    )
+    database.run("CREATE VIEW v AS SELECT current_setting('application_name') AS a, current_setting('geqo') AS b")
     assert read_rows(database.source("v")) == [("kalla", "on")]
     own = {"application_name": "audit", "options": "-c geqo=off", "sslmode": "prefer", "connect_timeout": "3"}
     assert read_rows(database.source("v", params=own)) == [("audit", "off")]

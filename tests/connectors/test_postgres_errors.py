@@ -96,9 +96,7 @@ def test_a_server_that_does_not_answer(silent_port: int) -> None:
     assert time.monotonic() - started < 9
 
 
-@pytest.mark.parametrize(
-    "params", ["sslmode=maybe", "nonsense=1", "async=1", "x%20hostaddr=127.0.0.1", "port=x"]
-)
+@pytest.mark.parametrize("params", ["sslmode=maybe", "nonsense=1", "async=1", "x%20hostaddr=127.0.0.1", "port=x"])
 def test_parameters_that_no_driver_knows(database: Database, params: str) -> None:
     uri = f"postgres://postgres:{WRONG}@127.0.0.1/{database.name}?table=t&{params}"
     with pytest.raises((ConnectorError, RecipeError, ValueError)) as caught:
@@ -133,8 +131,7 @@ def test_a_statement_timeout(database: Database) -> None:
 
 def test_a_view_that_fails_in_the_middle(database: Database) -> None:
     database.run(
-        "CREATE VIEW v AS"
-        " SELECT 100 / (50000 - i) AS q, repeat('x', 100) AS p FROM generate_series(1, 60000) i"
+        "CREATE VIEW v AS SELECT 100 / (50000 - i) AS q, repeat('x', 100) AS p FROM generate_series(1, 60000) i"
     )
     with pytest.raises(ConnectorError, match="division by zero") as caught:
         read_rows(database.source("v"))
@@ -143,8 +140,7 @@ def test_a_view_that_fails_in_the_middle(database: Database) -> None:
 
 def test_a_foreign_table_without_its_server(database: Database) -> None:
     database.run(
-        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
-        "CREATE FOREIGN TABLE f (v int) SERVER s"
+        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;CREATE FOREIGN TABLE f (v int) SERVER s"
     )
     source = database.source("f")
     assert [c.name for c in source.schema()] == ["v"]
@@ -174,16 +170,13 @@ def test_filters_are_checked_together(database: Database) -> None:
 
 
 LARGE = "CREATE TABLE t AS SELECT i AS id, repeat('x', 1000) AS pad FROM generate_series(1, 60000) i"
-TERMINATE = (
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND "
-)
+TERMINATE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND "
 
 
 def kalla_sessions(database: Database) -> int:
     return int(
         database.value(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'kalla'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'kalla'"
         )
     )
 

@@ -52,9 +52,7 @@ OPS = ["eq", "neq", "gt", "gte", "lt", "lte"]
 @pytest.fixture(scope="module")
 def awkward(postgres: PostgresServer) -> Iterator[PostgresConnector]:
     """A table whose cells are hard to compare; with ICU, neither order nor equality goes by code point."""
-    icu = "--with-icu" in Database(postgres, "postgres").value(
-        "SELECT setting FROM pg_config WHERE name = 'CONFIGURE'"
-    )
+    icu = "--with-icu" in Database(postgres, "postgres").value("SELECT setting FROM pg_config WHERE name = 'CONFIGURE'")
     name = postgres.create_database(options="LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C'" if icu else "")
     database = Database(postgres, name)
     blind = "provider = icu, locale = 'und-u-ks-level1', deterministic = false" if icu else "locale = 'C'"
@@ -90,29 +88,17 @@ text_values = st.sampled_from([t for t in NUMBERS + TEXTS if "\x00" not in t]) |
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=3
 )
 number_values = st.sampled_from(
-    [
-        Decimal(n)
-        for n in ("7", "-7", "0", "0.7", "1e28", "9e27", "1e-10", "1e-11", "-1e40", "1e40", "0.123456789")
-    ]
+    [Decimal(n) for n in ("7", "-7", "0", "0.7", "1e28", "9e27", "1e-10", "1e-11", "-1e40", "1e40", "0.123456789")]
 ) | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**6), max_value=10**6, places=3)
 double_values = st.sampled_from(
-    [Decimal(repr(d)) for d in DOUBLES if abs(d) < 1e301]
-    + [Decimal("0.10000000000000000001"), Decimal("1e400")]
+    [Decimal(repr(d)) for d in DOUBLES if abs(d) < 1e301] + [Decimal("0.10000000000000000001"), Decimal("1e400")]
 )
-pattern_values = st.lists(st.sampled_from(["%", "_", "\\", "a", "7", "b", "\n", "é", "🙂"]), max_size=5).map(
-    "".join
-)
+pattern_values = st.lists(st.sampled_from(["%", "_", "\\", "a", "7", "b", "\n", "é", "🙂"]), max_size=5).map("".join)
 
 
-def conditions(
-    column: st.SearchStrategy[str], value: st.SearchStrategy[Any]
-) -> st.SearchStrategy[FilterCondition]:
-    single = st.builds(
-        lambda c, o, v: FilterCondition(column=c, op=o, value=v), column, st.sampled_from(OPS), value
-    )
-    pair = st.builds(
-        lambda c, v: FilterCondition(column=c, op="between", value=v), column, st.tuples(value, value)
-    )
+def conditions(column: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> st.SearchStrategy[FilterCondition]:
+    single = st.builds(lambda c, o, v: FilterCondition(column=c, op=o, value=v), column, st.sampled_from(OPS), value)
+    pair = st.builds(lambda c, v: FilterCondition(column=c, op="between", value=v), column, st.tuples(value, value))
     many = st.builds(
         lambda c, v: FilterCondition(column=c, op="in", value=v),
         column,
@@ -128,9 +114,7 @@ any_condition = st.one_of(
     conditions(st.sampled_from(["n", "loose", "big"]), number_values | st.integers(-(2**64), 2**64)),
     conditions(st.sampled_from(["f8", "f4"]), double_values | number_values),
     conditions(st.just("day"), st.dates(dt.date(2025, 6, 1), dt.date(2026, 8, 1)).map(str)),
-    conditions(
-        st.just("at"), st.datetimes(dt.datetime(2025, 6, 1), dt.datetime(2026, 8, 1)).map(lambda d: f"{d}Z")
-    ),
+    conditions(st.just("at"), st.datetimes(dt.datetime(2025, 6, 1), dt.datetime(2026, 8, 1)).map(lambda d: f"{d}Z")),
     conditions(st.just("flag"), st.sampled_from(["true", "false"])),
     st.builds(lambda c, v: FilterCondition(column=c, op="like", value=v), texts, pattern_values),
 )
@@ -149,17 +133,13 @@ def test_the_server_and_the_contract_agree(
     assert preview.total_rows == len(expected)
 
 
-def test_every_number_text_against_every_number(
-    awkward: PostgresConnector, cells: list[tuple[Any, ...]]
-) -> None:
+def test_every_number_text_against_every_number(awkward: PostgresConnector, cells: list[tuple[Any, ...]]) -> None:
     schema = awkward.schema()
     names = [c.name for c in schema]
     for value in ("7", "0", "-7", "9e27", "1e-10"):
         for op in ("eq", "neq"):
             filters = [FilterCondition(column="plain", op=op, value=Decimal(value))]
-            expected = [
-                row[0] for row in cells if passes(dict(zip(names, row, strict=True)), filters, schema)
-            ]
+            expected = [row[0] for row in cells if passes(dict(zip(names, row, strict=True)), filters, schema)]
             assert [row[0] for row in read_rows(awkward, 2, filters)] == expected
             assert awkward.count(filters) == len(expected) > 0
 

@@ -95,9 +95,7 @@ def test_values_arrive(database: Database, native: str, literals: list[str], val
 
 
 @pytest.mark.parametrize(("native", "literals", "values"), CASES, ids=[case[0] for case in CASES])
-def test_filters_compare_what_is_read(
-    database: Database, native: str, literals: list[str], values: list[Any]
-) -> None:
+def test_filters_compare_what_is_read(database: Database, native: str, literals: list[str], values: list[Any]) -> None:
     """eq with the printed cell finds the row, whatever the type."""
     database.run(PREPARE + f"CREATE TABLE t (id serial, v {native})")
     for literal in literals:
@@ -214,9 +212,7 @@ def test_a_single_column_of_nulls_and_empty_texts(database: Database) -> None:
 
 
 def test_a_cell_larger_than_a_block(database: Database) -> None:
-    database.run(
-        "CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, repeat('é\n\"', 2000000)), (2, 'x')"
-    )
+    database.run("CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, repeat('é\n\"', 2000000)), (2, 'x')")
     (first, second) = read_rows(database.source("t"))
     assert first == (1, 'é\n"' * 2_000_000)
     assert second == (2, "x")

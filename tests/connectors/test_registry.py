@@ -68,9 +68,7 @@ def test_importing_and_listing_needs_no_driver() -> None:
         "    connectors.registry.REGISTRY.resolve(name)\n"
     )
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

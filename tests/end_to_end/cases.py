@@ -22,7 +22,28 @@ HOSTILE = (
     "a.b", "%s", "{x}", "back\\slash", "--", "/* */", "$1", "?", "bucket", "v0", "None", "NULL", " padded ", "two\nlines", "t", "e\u0301",
     "_kalla_row", "pairs", "value", "bucket_l", "other", "rowid", "rank", "😀", "*", "a,b", "tab\there", "\u202egnp", "''", "SELECT * FROM x",
 )  # fmt: skip
-TEXTS = ["a", "A", "b", "", " a", "a ", "ä", "a\u0308", "007", "7", "7.0", "日本", "x\x1fy", "'", '"', "%", "_", "NULL", "a\nb", "😀"]
+TEXTS = [
+    "a",
+    "A",
+    "b",
+    "",
+    " a",
+    "a ",
+    "ä",
+    "a\u0308",
+    "007",
+    "7",
+    "7.0",
+    "日本",
+    "x\x1fy",
+    "'",
+    '"',
+    "%",
+    "_",
+    "NULL",
+    "a\nb",
+    "😀",
+]
 AMOUNTS = [D(s) for s in (
     "0.00", "0.01", "-0.01", "0.02", "99.99", "100.00", "100.01", "-100.00", "4999.99", "5000.00", "0.10", "0.30", "1.15", "9999999999.99",
     "-9999999999.99", "33.33", "66.67", "98.00", "102.00",
@@ -83,7 +104,10 @@ class Case:
         said = [self.sql]
         for side in (self.left, self.right):
             types = {name: str(kind) for name, kind in side.arrow_types().items()}
-            said += [f"key {side.key_names()} of {types}", *(str([row[role] for role in side.order]) for row in side.rows)]
+            said += [
+                f"key {side.key_names()} of {types}",
+                *(str([row[role] for role in side.order]) for row in side.rows),
+            ]
         return "\n".join(said)
 
 
@@ -174,7 +198,9 @@ def _within(role: str, limit: Any) -> Callable[[Row, Row], bool | None]:
 
 def tolerance(limit: str) -> CheckMaker:
     return lambda c: Check(
-        f"tolerance_match({c('l', 'amt')}, {c('r', 'amt')}, {limit})", _within("amt", D(limit)), lambda l, r: _apart(l, r, "amt")
+        f"tolerance_match({c('l', 'amt')}, {c('r', 'amt')}, {limit})",
+        _within("amt", D(limit)),
+        lambda l, r: _apart(l, r, "amt"),
     )
 
 
@@ -186,7 +212,10 @@ def absolute(limit: str) -> CheckMaker:
 
 def days(limit: int) -> CheckMaker:
     return lambda c: Check(
-        f"date_within({c('l', 'd')}, {c('r', 'd')}, {limit})", _within("d", limit), lambda l, r: _apart(l, r, "d"), days=True
+        f"date_within({c('l', 'd')}, {c('r', 'd')}, {limit})",
+        _within("d", limit),
+        lambda l, r: _apart(l, r, "d"),
+        days=True,
     )
 
 
@@ -295,10 +324,14 @@ def _since(side: str) -> CheckMaker:
 
 
 def _missing(side: str) -> CheckMaker:
-    return lambda c: Check(f"{c(side, 'k')} IS NOT NULL", lambda l, r: (l if side == "l" else r)["k"] is not None, side=side)
+    return lambda c: Check(
+        f"{c(side, 'k')} IS NOT NULL", lambda l, r: (l if side == "l" else r)["k"] is not None, side=side
+    )
 
 
-ONE_SIDED: Sequence[CheckMaker] = tuple(make(s) for s in "lr" for make in (_above_zero, _flagged, _starts, _since, _missing))
+ONE_SIDED: Sequence[CheckMaker] = tuple(
+    make(s) for s in "lr" for make in (_above_zero, _flagged, _starts, _since, _missing)
+)
 
 Output = tuple[str, Callable[[Row, Row], Any]]
 
@@ -308,7 +341,9 @@ def _column(side: str, role: str, c: Names) -> Output:
 
 
 @st.composite
-def _outputs(draw: st.DrawFn, c: Names, left: Side, right: Side, first: str) -> tuple[str, list[Callable[[Row, Row], Any]]]:
+def _outputs(
+    draw: st.DrawFn, c: Names, left: Side, right: Side, first: str
+) -> tuple[str, list[Callable[[Row, Row], Any]]]:
     """A select list, and the cells it gives, with the key columns it lacks behind."""
     sides = {"l": left, "r": right}
     form = draw(st.sampled_from(["*", "l.*", "some", "some", "made"]))
@@ -318,11 +353,17 @@ def _outputs(draw: st.DrawFn, c: Names, left: Side, right: Side, first: str) -> 
         written.append(form)
         places += [(s, role) for s in (first if form == "*" else "l") for role in sides[s].order]
     else:
-        chosen = draw(st.lists(st.tuples(st.sampled_from("lr"), st.sampled_from(ROLES)), min_size=1, max_size=5, unique=True))
+        chosen = draw(
+            st.lists(st.tuples(st.sampled_from("lr"), st.sampled_from(ROLES)), min_size=1, max_size=5, unique=True)
+        )
         written += [c(s, role) for s, role in chosen]
         places += chosen
     if form == "made":
-        written += [f'{c("l", "amt")} - {c("r", "amt")} AS "the gap"', "1 AS one", f"COALESCE({c('l', 'note')}, {c('r', 'note')}, '-') AS said"]
+        written += [
+            f'{c("l", "amt")} - {c("r", "amt")} AS "the gap"',
+            "1 AS one",
+            f"COALESCE({c('l', 'note')}, {c('r', 'note')}, '-') AS said",
+        ]
         places += [
             lambda l, r: None if l["amt"] is None or r["amt"] is None else l["amt"] - r["amt"],
             lambda l, r: 1,

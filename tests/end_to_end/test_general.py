@@ -18,10 +18,14 @@ from tests.helpers import Row, beam, document, drive, manifest, read_set, source
 TYPES = {"id": pa.int64(), "k": pa.string(), "amt": pa.decimal128(12, 2), "day": pa.int32()}
 _CELL = {
     "k": st.one_of(st.none(), *[st.sampled_from(["a", "b", "c"])] * 4),
-    "amt": st.one_of(st.none(), *[st.sampled_from([D("0.00"), D("10.00"), D("5.00"), D("2.50"), D("7.50"), D("-5.00")])] * 5),
+    "amt": st.one_of(
+        st.none(), *[st.sampled_from([D("0.00"), D("10.00"), D("5.00"), D("2.50"), D("7.50"), D("-5.00")])] * 5
+    ),
     "day": st.integers(1, 4),
 }
-tables = st.lists(st.fixed_dictionaries(_CELL), max_size=14).map(lambda rows: [{"id": i, **row} for i, row in enumerate(rows, 1)])
+tables = st.lists(st.fixed_dictionaries(_CELL), max_size=14).map(
+    lambda rows: [{"id": i, **row} for i, row in enumerate(rows, 1)]
+)
 Results = list[tuple[set[int], set[int]]]
 Fresh = Callable[[], Path]
 
@@ -88,7 +92,10 @@ def test_split_payments(left: list[Row], right: list[Row], numbered: Fresh) -> N
     expected = [
         ({row["id"]}, ids(paid[row["k"]]))
         for row in left
-        if row["k"] in paid and row["amt"] is not None and total(paid[row["k"]]) is not None and row["amt"] == total(paid[row["k"]])
+        if row["k"] in paid
+        and row["amt"] is not None
+        and total(paid[row["k"]]) is not None
+        and row["amt"] == total(paid[row["k"]])
     ]
     out = run(SPLIT, left, right, expected, numbered)
     for row in read_set(out, "matched"):

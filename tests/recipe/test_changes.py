@@ -66,9 +66,7 @@ def test_the_csv_format_stays_with_csv(document: dict[str, Any]):
     assert with_source(before, "left", "/x.parquet").sources.left.format is None
 
 
-@pytest.mark.parametrize(
-    "uri", ["postgres://u:sesame@h/d", "ftp://u:sesame@h/x.csv", "elasticsearch://h", ""]
-)
+@pytest.mark.parametrize("uri", ["postgres://u:sesame@h/d", "ftp://u:sesame@h/x.csv", "elasticsearch://h", ""])
 def test_a_bad_address_is_refused(document: dict[str, Any], uri: str):
     with pytest.raises(RecipeError) as raised:
         with_source(recipe_with(document, type="file"), "left", uri)

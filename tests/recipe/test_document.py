@@ -321,9 +321,7 @@ def test_a_saved_file_is_private_and_keeps_its_mode(tmp_path: Path, document: di
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link.json", "recipe.json"]
 
 
-def test_a_failed_save_leaves_the_old_file(
-    tmp_path: Path, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
     recipe = parse_recipe(document).require()
     path = tmp_path / "recipe.json"
     path.write_text("old", encoding="utf-8")

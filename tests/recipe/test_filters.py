@@ -168,9 +168,7 @@ def naive_like(text: str, pattern: str) -> bool:
         return not text
     if pattern[0] == "%":
         return naive_like(text, pattern[1:]) or (bool(text) and naive_like(text[1:], pattern))
-    wanted, rest = (
-        (pattern[1], pattern[2:]) if pattern[0] == "\\" and pattern[1:] else (pattern[0], pattern[1:])
-    )
+    wanted, rest = (pattern[1], pattern[2:]) if pattern[0] == "\\" and pattern[1:] else (pattern[0], pattern[1:])
     anything = pattern[0] == "_"
     return bool(text) and (anything or text[0] == wanted) and naive_like(text[1:], rest)
 
@@ -231,9 +229,7 @@ NUMBERS = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False, min_value=-3, max_value=3, places=3),
     st.integers(-3, 3).map(Decimal),
     st.floats(allow_nan=False, allow_infinity=False).map(lambda f: Decimal(repr(f))),
-    st.sampled_from(
-        [Decimal("1e400"), Decimal("-1e400"), Decimal("1e38"), Decimal("-1e38"), Decimal("1e-400")]
-    ),
+    st.sampled_from([Decimal("1e400"), Decimal("-1e400"), Decimal("1e38"), Decimal("-1e38"), Decimal("1e-400")]),
     st.sampled_from([Decimal("0.1000000000000000000001"), Decimal("1e28"), Decimal("99999999999.99")]),
 )
 CELLS: dict[str, st.SearchStrategy[Any]] = {
@@ -242,8 +238,7 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
     | st.sampled_from([Decimal("9999999999.99"), Decimal("-9999999999.99")]),
     "free": st.decimals(min_value=-3, max_value=3, places=4, allow_nan=False),
     "f": st.floats(allow_nan=False) | st.sampled_from([0.1, 0.5, 1.0, -0.0]),
-    "t": st.decimals(min_value=-3, max_value=3, places=3, allow_nan=False).map(str)
-    | st.text("0123.x", max_size=4),
+    "t": st.decimals(min_value=-3, max_value=3, places=3, allow_nan=False).map(str) | st.text("0123.x", max_size=4),
 }
 COMPARISONS = st.sampled_from(["eq", "neq", "gt", "gte", "lt", "lte"])
 
@@ -274,9 +269,7 @@ def test_typed_operands_have_the_type_of_the_column(case: tuple[FilterCondition,
     for typed in typed_conditions([case[0]], SCHEMA):
         assert all(type(operand) is types[typed.column] for operand in typed.operands)
         if typed.column == "d":
-            assert all(
-                operand.as_tuple().exponent == -2 and abs(operand) < 10**10 for operand in typed.operands
-            )
+            assert all(operand.as_tuple().exponent == -2 and abs(operand) < 10**10 for operand in typed.operands)
         assert typed.as_number == (typed.column == "t")
 
 
@@ -313,8 +306,6 @@ def test_typed_examples(column: str, op: str, value: object, expected: list[tupl
 
 
 def test_coerced_values():
-    assert coerce_value("2026-01-01T10:00+02:00", Column("x", Kind.TIMESTAMPTZ)) == datetime(
-        2026, 1, 1, 8, tzinfo=UTC
-    )
+    assert coerce_value("2026-01-01T10:00+02:00", Column("x", Kind.TIMESTAMPTZ)) == datetime(2026, 1, 1, 8, tzinfo=UTC)
     assert coerce_value("12.50", Column("x", Kind.DOUBLE)) == Decimal("12.50")
     assert coerce_value("maybe", Column("x", Kind.BOOLEAN)) is None

@@ -16,9 +16,7 @@ LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.text(st.characters(exclude_categories=["Cs"])),
     st.decimals(allow_nan=False, allow_infinity=False),
 )  # fmt: skip
-VALUES = st.recursive(
-    LEAVES, lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text('ab"\\é'), v, max_size=4)
-)
+VALUES = st.recursive(LEAVES, lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text('ab"\\é'), v, max_size=4))
 
 
 @given(VALUES, st.sampled_from([None, 0, 2]), st.booleans())

@@ -167,9 +167,7 @@ def test_an_upload_cannot_be_registered():
 
 
 def test_a_registered_file_has_an_address():
-    assert parse_uri("file", "/data/a.parquet", registering=True) == FileAddress(
-        "file", "", "/data/a.parquet"
-    )
+    assert parse_uri("file", "/data/a.parquet", registering=True) == FileAddress("file", "", "/data/a.parquet")
 
 
 @pytest.mark.parametrize("kind", ["postgres", "elasticsearch"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -127,6 +128,15 @@ CASES = {
         "SELECT array_agg(DISTINCT l._kalla_row), array_agg(DISTINCT r._kalla_row), UPPER(l.ref), SUM(l.qty) * 2"
         + JOIN + " GROUP BY UPPER(l.ref)",
     ),
+    "constants as keys": (
+        "SELECT l.ref, 5 AS v, NULL AS n, CAST(NULL AS date) AS d, COUNT(*)" + JOIN + " GROUP BY 1, 2, 3, 4",
+        "SELECT array_agg(DISTINCT l._kalla_row), array_agg(DISTINCT r._kalla_row), l.ref, 5, NULL, NULL, COUNT(*)"
+        + JOIN + " GROUP BY l.ref",
+    ),
+    "text of a sub-query as number": (
+        "SELECT l.id, r.id" + JOIN + " WHERE r.amount IN (SELECT amount_text FROM left_src) AND l.id = 1",
+        "SELECT ARRAY[l._kalla_row], ARRAY[r._kalla_row], l.id, r.id" + JOIN + " WHERE r.amount = 99.99 AND l.id = 1",
+    ),
     "texts joined in order": (
         "SELECT l.ref, STRING_AGG(r.\"Mixed Case\", '|' ORDER BY r.id DESC)" + JOIN + " GROUP BY l.ref",
         "SELECT array_agg(DISTINCT l._kalla_row), array_agg(DISTINCT r._kalla_row), l.ref, "
@@ -225,3 +235,12 @@ def test_text_of_a_sub_query_is_read_by_its_sides_format() -> None:
     assert plan.traced is not None
     assert "KALLA_NUMBER(d3.\"a\", ',', '.')" in plan.traced.tree.sql(dialect="duckdb")
     assert plan.parses == ()  # no value of one source row
+
+
+def test_plans_survive_pickling() -> None:
+    for name in ("grouped ctes", "windows"):
+        plan = _plan(CASES[name][0])
+        again = pickle.loads(pickle.dumps(plan))
+        assert again.traced is not None
+        assert plan.traced is not None
+        assert again.traced.tree == plan.traced.tree
