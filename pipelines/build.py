@@ -1,135 +1,125 @@
-"""The Beam graph of a run: wiring and labels. What a step does stands in ``steps`` under the name it has here.
+"""The Beam graph of a run: wiring and labels. What a step does stands in ``steps``.
 
-CreateSplits -> StageSplits -> Relations
-  local:      -> MatchLocal
-  broadcast:  -> PartsOfLargeSide -> MatchParts
-  shuffle:    -> KeyLeft, KeyRight -> CoGroupByKey -> MatchBuckets
--> MergeShards -> RouteRight -> AssembleLeft -> Summarise
+    CreateSplits -> [StageSplits] -> Relations
+      local:      -> MatchLocal
+      broadcast:  -> PartsOfLargeSide -> [MatchParts]
+      shuffle:    -> [KeyLeft], [KeyRight] -> CoGroupByKey -> MatchBuckets
+    -> MergeShards -> [RouteRight] -> LeftSlices -> [AssembleLeft] -> Summarise
+
+Steps in brackets run on many workers: their work is spread by its own number and their results are gathered under one
+key. Both are plain GroupByKeys, which is all the barriers a run needs; what every worker must know lies in the run's
+folder. Each round carries a ``None`` along, so that one with nothing to do still reaches the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from pipelines import progress, steps
+from pipelines import steps
 from pipelines.errors import recorded
-from pipelines.stage import Staged, StageTask, stage_split
+from pipelines.stage import StageTask
 from pipelines.steps import RunState
 from recipe import LEFT, RIGHT
+
+_Numbered = tuple[int, Any]
+_GATHERED = 0
+_NOTHING = (-1, None)
 
 
 class _Step(beam.DoFn):
     """Calls a function for each element, counts elements in and out, and leaves the first failure where the driver
     finds it."""
 
-    def __init__(self, name: str, call: Callable[..., Iterable[Any]], folder: str) -> None:
+    def __init__(self, name: str, call: Callable[[Any], Iterable[Any]], folder: str) -> None:
         self._name, self._call, self._folder = name, call, folder
 
-    def process(self, element: Any, *sides: Any) -> Iterator[Any]:
+    def process(self, element: Any) -> Iterator[Any]:
         Metrics.counter("kalla", f"{self._name}-in").inc()
         with recorded(self._folder):
-            for result in self._call(element, *sides):
+            for result in self._call(element):
                 Metrics.counter("kalla", f"{self._name}-out").inc()
                 yield result
 
 
+class _Wiring:
+    """Labels and wraps the steps of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def step(self, label: str, call: Callable[[Any], Iterable[Any]]) -> beam.PTransform:
+        return label >> beam.ParDo(_Step(label, call, str(self.folder)))
+
+    def once(
+        self, numbered: beam.PCollection, label: str, call: Callable[[list[Any]], Iterable[Any]]
+    ) -> beam.PCollection:
+        """Call ``call`` once, with all results of the round before."""
+        gathered = numbered | f"{label}Gather" >> beam.GroupByKey()
+        return gathered | self.step(label, lambda found: call([item for item in found[1] if item is not None]))
+
+    def each(self, numbered: beam.PCollection, label: str, call: Callable[[Any], Any]) -> beam.PCollection:
+        """Call ``call`` for every (number, item), on whatever worker is free; gives what ``once`` takes."""
+
+        def results(grouped: tuple[int, Iterable[Any]]) -> Iterator[_Numbered]:
+            for item in grouped[1]:
+                yield _GATHERED, None if item is None else call(item)
+
+        return numbered | f"{label}Spread" >> beam.GroupByKey() | self.step(label, results)
+
+
 def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask]) -> None:
     """Add the whole run to ``pipeline``; its summary is left in the scratch folder."""
-
-    def step(name: str, call: Callable[..., Iterable[Any]], *sides: Any) -> beam.ParDo:
-        return beam.ParDo(_Step(name, call, state.scratch), *sides)
-
-    ready = (
-        pipeline
-        | "CreateSplits" >> beam.Create(tasks)
-        | "SpreadSplits" >> beam.Reshuffle()
-        | "StageSplits" >> step("stage-splits", _stage)
-        | "AllStaged" >> beam.combiners.ToList()
-        | "Relations" >> step("relations", lambda staged: [steps.with_relations(state, staged)])
-    )
-    one = beam.pvalue.AsSingleton
-    made = (
-        _STRATEGIES[state.strategy](ready, step)
-        | "AllShards" >> beam.combiners.ToList()
-        | "MergeShards" >> step("merge-shards", lambda _, held: [steps.merge(held)], one(ready))
-    )
-    routed = (
-        made
-        | "RightChunks" >> step("right-chunks", lambda found: found.right)
-        | "SpreadRight" >> beam.Reshuffle()
-        | "RouteRight" >> step("route-right", lambda chunk, held: [steps.route(chunk, held)], one(made))
-        | "AllRouted" >> beam.combiners.ToList()
-    )
-    assembled = (
-        routed
-        | "LeftSlices" >> step("left-slices", lambda _, held: held.left, one(made))
-        | "SpreadLeft" >> beam.Reshuffle()
-        | "AssembleLeft" >> step("assemble-left", lambda chunk, held: [steps.assemble(chunk, held)], one(made))
-        | "AllAssembled" >> beam.combiners.ToList()
-    )
-    _ = assembled | "Summarise" >> step(
-        "summarise",
-        lambda left, held, made_, right: _only(steps.summarise(held, made_, left, right)),
-        one(ready),
-        one(made),
-        one(routed),
-    )
+    wiring, folder = _Wiring(state.folder), state.folder
+    splits = pipeline | "CreateSplits" >> beam.Create(_numbered(tasks), reshuffle=False)
+    staged = wiring.each(splits, "StageSplits", steps.stage)
+    ready = wiring.once(staged, "Relations", lambda found: [steps.with_relations(state, found)])
+    shards = _STRATEGIES[state.strategy](wiring, ready)
+    chunks = wiring.once(shards, "MergeShards", lambda _: _numbered(steps.merge(folder).right))
+    routed = wiring.each(chunks, "RouteRight", lambda chunk: steps.route(folder, chunk))
+    slices = wiring.once(routed, "LeftSlices", lambda found: _numbered(steps.left_slices(folder, found)))
+    assembled = wiring.each(slices, "AssembleLeft", lambda chunk: steps.assemble(folder, chunk))
+    wiring.once(assembled, "Summarise", lambda found: [steps.summarise(folder, found)])
 
 
-def _stage(task: StageTask) -> list[Staged]:
-    progress.emit("progress", stage="staging", source=task.alias, progress=0.0)
-    staged = stage_split(task)
-    progress.emit("staged", source=task.alias, rows=staged.rows)
-    return [staged]
+def _numbered(items: Iterable[Any]) -> list[_Numbered]:
+    return [_NOTHING, *enumerate(items)]
 
 
-def _only(_: object) -> Iterable[Any]:
-    """A last step has no output."""
-    return ()
+def _local(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
+    return ready | wiring.step("MatchLocal", lambda state: [(_GATHERED, steps.match_local(state))])
 
 
-def _local(ready: beam.PCollection, step: Callable[..., beam.ParDo]) -> beam.PCollection:
-    return ready | "MatchLocal" >> step("match-local", lambda state: [steps.match_local(state)])
+def _broadcast(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
+    parts = ready | wiring.step("PartsOfLargeSide", lambda state: _numbered(steps.large_parts(state)))
+    return wiring.each(parts, "MatchParts", steps.match_part)
 
 
-def _broadcast(ready: beam.PCollection, step: Callable[..., beam.ParDo]) -> beam.PCollection:
-    held = beam.pvalue.AsSingleton(ready)
-    return (
-        ready
-        | "PartsOfLargeSide" >> step("parts", steps.large_parts)
-        | "SpreadParts" >> beam.Reshuffle()
-        | "MatchParts" >> step("match-parts", lambda part, state: [steps.match_part(part, state)], held)
-    )
-
-
-def _shuffle(ready: beam.PCollection, step: Callable[..., beam.ParDo]) -> beam.PCollection:
-    held = beam.pvalue.AsSingleton(ready)
-
+def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
     def keyed(side: str, label: str) -> beam.PCollection:
-        return (
-            ready
-            | f"{label}Files" >> step(f"files-{side}", lambda state: state.relations[side].each_file())
-            | f"{label}Spread" >> beam.Reshuffle()
-            | label >> step(f"key-{side}", steps.keyed_rows, held)
-        )
+        def rows(grouped: tuple[int, Iterable[Any]]) -> Iterator[tuple[int, bytes]]:
+            for item in grouped[1]:
+                if item is None:
+                    yield -1, b""
+                else:
+                    yield from steps.keyed_rows(item)
 
-    return (
-        {LEFT: keyed(LEFT, "KeyLeft"), RIGHT: keyed(RIGHT, "KeyRight")}
-        | "GroupByBucket" >> beam.CoGroupByKey()
-        | "MatchBuckets" >> step("match-buckets", _match_bucket, held)
-    )
+        files = ready | wiring.step(f"{label}Files", lambda state: _numbered(steps.side_files(state, side)))
+        return files | f"{label}Spread" >> beam.GroupByKey() | wiring.step(label, rows)
+
+    def match(grouped: tuple[int, dict[str, Iterable[bytes]]]) -> list[_Numbered]:
+        bucket, rows = grouped
+        return [(_GATHERED, None if bucket < 0 else steps.match_bucket(wiring.folder, bucket, rows[LEFT], rows[RIGHT]))]
+
+    sides = {LEFT: keyed(LEFT, "KeyLeft"), RIGHT: keyed(RIGHT, "KeyRight")}
+    return sides | "GroupByBucket" >> beam.CoGroupByKey() | wiring.step("MatchBuckets", match)
 
 
-def _match_bucket(grouped: tuple[int, dict[str, Iterable[bytes]]], state: RunState) -> Iterator[int]:
-    bucket, rows = grouped
-    return steps.match_bucket(bucket, rows[LEFT], rows[RIGHT], state)
-
-
-_STRATEGIES: dict[str, Callable[..., beam.PCollection]] = {
+_STRATEGIES: dict[str, Callable[[_Wiring, beam.PCollection], beam.PCollection]] = {
     "local": _local,
     "broadcast": _broadcast,
     "shuffle": _shuffle,

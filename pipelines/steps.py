@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 from sqlglot import exp
@@ -23,11 +24,12 @@ from pipelines.parts import Part
 from pipelines.relation import Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
-from pipelines.stage import Staged, staged_relation
+from pipelines.stage import Staged, StageTask, stage_split, staged_relation
 from pipelines.totals import Totals, read_totals, totals_tree
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
-_SUMMARY = "summary.pickle"
+_T = TypeVar("_T")
+_STATE, _MADE, _ROUTED, _SUMMARY = "state.pickle", "made.pickle", "routed.pickle", "summary.pickle"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,27 @@ class Summary:
     right: SideSummary
 
 
+def _keep(folder: Path, name: str, value: object) -> None:
+    """Leave a value in the run's private folder for other steps, on whatever worker they run."""
+    partial = folder / f".{name}"
+    partial.write_bytes(pickle.dumps(value))
+    partial.replace(folder / name)
+
+
+def _kept(folder: Path, name: str, kind: type[_T]) -> _T:
+    found = pickle.loads((folder / name).read_bytes())  # noqa: S301 - the run's own file, in its private folder
+    assert isinstance(found, kind)
+    return found
+
+
+def stage(task: StageTask) -> Staged:
+    """Read one split."""
+    progress.emit("progress", stage="staging", source=task.alias, progress=0.0)
+    staged = stage_split(task)
+    progress.emit("staged", source=task.alias, rows=staged.rows)
+    return staged
+
+
 def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
     """The state once all splits are read; sides that are read in place were in it before."""
     found = list(staged)
@@ -105,7 +128,9 @@ def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
         if side not in relations:
             relations[side] = staged_relation(side, state.columns[side], found)
         progress.emit("side", source=state.aliases[side], side=side, rows=relations[side].rows)
-    return dataclasses.replace(state, relations=relations)
+    ready = dataclasses.replace(state, relations=relations)
+    _keep(state.folder, _STATE, ready)
+    return ready
 
 
 def match_local(state: RunState) -> int:
@@ -120,42 +145,57 @@ def match_local(state: RunState) -> int:
     return 0
 
 
-def large_parts(state: RunState) -> Iterator[tuple[int, Relation]]:
+@dataclass(frozen=True)
+class FilePart:
+    """One file of one side, to be matched or keyed by itself; ``number`` names what is left for it."""
+
+    folder: str
+    number: int
+    rows: Relation
+
+
+def side_files(state: RunState, side: str) -> list[FilePart]:
+    """One side, file by file."""
+    return [FilePart(state.scratch, n, part) for n, part in enumerate(state.relations[side].each_file())]
+
+
+def large_parts(state: RunState) -> list[FilePart]:
     """The larger side, file by file; the other is sent whole to each."""
     larger = max(state.relations.values(), key=lambda r: (r.rows, r.side))
-    yield from enumerate(larger.each_file())
+    return side_files(state, larger.side)
 
 
-def match_part(numbered: tuple[int, Relation], state: RunState) -> int:
+def match_part(part: FilePart) -> int:
     """Judge the candidates of one part of the larger side."""
-    number, part = numbered
-    sides = state.sides(left=part) if part.side == LEFT else state.sides(right=part)
+    state = _kept(Path(part.folder), _STATE, RunState)
+    sides = state.sides(left=part.rows) if part.rows.side == LEFT else state.sides(right=part.rows)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
-        match_shard(connection, state.plan, sides, state.folder, number)
-    return number
+        match_shard(connection, state.plan, sides, state.folder, part.number)
+    return part.number
 
 
-def keyed_rows(relation: Relation, state: RunState) -> Iterator[tuple[int, bytes]]:
+def keyed_rows(part: FilePart) -> Iterator[tuple[int, bytes]]:
     """One file's rows as (bucket, Arrow stream)."""
-    with engine.connect(
-        state.folder, engine.engine_memory(state.memory), [f.path for f in relation.files]
-    ) as connection:
-        yield from split_batches(connection, state.plan, state.sides(), relation, state.buckets)
+    state = _kept(Path(part.folder), _STATE, RunState)
+    files = [f.path for f in part.rows.files]
+    with engine.connect(state.folder, engine.engine_memory(state.memory), files) as connection:
+        yield from split_batches(connection, state.plan, state.sides(), part.rows, state.buckets)
 
 
-def match_bucket(bucket: int, left: Iterable[bytes], right: Iterable[bytes], state: RunState) -> Iterator[int]:
+def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> int:
     """Judge the candidates of one bucket; one that holds rows of one side only has none."""
+    state = _kept(folder, _STATE, RunState)
     tables = {LEFT: from_bytes(left), RIGHT: from_bytes(right)}
-    if tables[LEFT] is None or tables[RIGHT] is None:
-        return
-    with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
-        rows = {s: bucket_rows(connection, s, state.columns[s], t) for s, t in tables.items() if t is not None}
-        match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
-    yield bucket
+    if tables[LEFT] is not None and tables[RIGHT] is not None:
+        with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
+            rows = {s: bucket_rows(connection, s, state.columns[s], t) for s, t in tables.items() if t is not None}
+            match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
+    return bucket
 
 
-def merge(state: RunState) -> Made:
+def merge(folder: Path) -> Made:
     """Put the shards together and cut what is to be written into chunks."""
+    state = _kept(folder, _STATE, RunState)
     sides = state.sides()
     general = state.plan.kind is PlanClass.GENERAL
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
@@ -178,27 +218,36 @@ def merge(state: RunState) -> Made:
         layout = dataclasses.replace(layout, matched_schema=found_schema(state.folder, state.plan))
         pairs = sum(p.rows for p in parts)
     progress.emit("pairs", matched_count=pairs, chunks=len(slices) + len(chunks))
-    return Made(layout, _numbered(chunks), _numbered(slices), totals, unparsed, tuple(parts), pairs)
+    made = Made(layout, _numbered(chunks), _numbered(slices), totals, unparsed, tuple(parts), pairs)
+    _keep(folder, _MADE, made)
+    return made
 
 
-def route(chunk: Chunk, made: Made) -> Written:
+def route(folder: Path, chunk: Chunk) -> Written:
     """Write a right chunk's unmatched rows and file the others."""
-    written = assembler(made.layout).route_right(chunk)
+    written = assembler(_kept(folder, _MADE, Made).layout).route_right(chunk)
     progress.emit("chunk", rows=written.rows)
     return written
 
 
-def assemble(chunk: Chunk, made: Made) -> Written:
+def left_slices(folder: Path, routed: list[Written]) -> tuple[Chunk, ...]:
+    """What is left to write once all right rows are filed."""
+    _keep(folder, _ROUTED, routed)
+    return _kept(folder, _MADE, Made).left
+
+
+def assemble(folder: Path, chunk: Chunk) -> Written:
     """Write a left slice's unmatched rows and its pairs."""
-    written = assembler(made.layout).assemble_left(chunk)
+    written = assembler(_kept(folder, _MADE, Made).layout).assemble_left(chunk)
     progress.emit("chunk", rows=written.rows)
     return written
 
 
-def summarise(state: RunState, made: Made, left: Iterable[Written], right: Iterable[Written]) -> Summary:
+def summarise(folder: Path, left: list[Written]) -> Summary:
     """Add up what was written, and leave it for the driver to commit."""
+    state, made, right = _kept(folder, _STATE, RunState), _kept(folder, _MADE, Made), _kept(folder, _ROUTED, list)
     summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
-    for name, side, chunks in ((LEFT, summary.left, list(left)), (RIGHT, summary.right, list(right))):
+    for name, side, chunks in ((LEFT, summary.left, left), (RIGHT, summary.right, right)):
         side.keys = _key_facts(state, name, chunks)
         side.source, side.unparsed = made.source_totals[name], made.unparsed[name]
         for written in chunks:
@@ -209,18 +258,13 @@ def summarise(state: RunState, made: Made, left: Iterable[Written], right: Itera
             side.unmatched_totals.add(written.unmatched)
             summary.parts.extend(written.parts)
     summary.parts.sort(key=lambda part: part.path)
-    path = Path(made.layout.scratch) / _SUMMARY
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(pickle.dumps(summary))
-    partial.replace(path)
+    _keep(folder, _SUMMARY, summary)
     return summary
 
 
 def read_summary(scratch: Path) -> Summary:
-    """What ``summarise`` left. The file is the run's own, in its private folder."""
-    found = pickle.loads((scratch / _SUMMARY).read_bytes())  # noqa: S301
-    assert isinstance(found, Summary)
-    return found
+    """What ``summarise`` left."""
+    return _kept(scratch, _SUMMARY, Summary)
 
 
 def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFacts:

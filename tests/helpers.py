@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from pipelines import run as run_module
 from pipelines import steps
+from pipelines.errors import translate
 from pipelines.options import RunRequest
 from pipelines.run import execute
 from pipelines.stage import stage_split
@@ -93,6 +94,13 @@ def drive(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any
 
 
 def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
+    try:
+        _each_step(state, tasks)
+    except Exception as error:
+        raise translate(error) from error
+
+
+def _each_step(state: steps.RunState, tasks: Sequence[Any]) -> None:
     # backwards, as workers may end in any order
     state = steps.with_relations(state, [stage_split(task) for task in reversed(tasks)])
     if state.strategy == "local":

@@ -47,7 +47,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("large")
     ids = np.arange(ROWS)
     texts = pa.array([f"customer {i % 977} of some length" for i in range(ROWS)])
-    amounts = pa.array(ids % 9973).cast(pa.decimal128(12, 2))
+    amounts = pa.array(ids % 9973).cast(pa.decimal128(21, 2))
     pq.write_table(pa.table({"id": ids, "amount": amounts, "name": texts}), folder / "l.parquet", row_group_size=50_000)
     pq.write_table(
         pa.table({"no": ids, "ref": ids * 3 // 2, "paid": amounts}), folder / "r.parquet", row_group_size=50_000
