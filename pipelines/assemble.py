@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +34,7 @@ from pipelines.parts import Part, write_part
 from pipelines.relation import Relation, RowReader
 from pipelines.shards import PAIRS_BY_LEFT, PAIRS_BY_RIGHT, nearest_file
 from pipelines.slices import PairFile
-from pipelines.totals import Total, Totals
+from pipelines.totals import Totals, total
 from recipe import LEFT, RIGHT
 
 _CHUNK_MEMORY = 256 << 20
@@ -185,9 +184,7 @@ class Assembler:
         for row in self._ask(facts.totals_sql, **{side: marked}).to_pylist():
             values = list(row.values())
             for i, name in enumerate(facts.number_names):
-                total, filled = values[2 + 2 * i], values[3 + 2 * i]
-                part = Total(Decimal(0) if total is None else Decimal(total), values[1], values[1] - filled)
-                both[1 if values[0] else 0].columns[name] = part
+                both[1 if values[0] else 0].columns[name] = total(values[1], *values[2 + 3 * i : 5 + 3 * i])
         return both
 
     # -- matched rows --------------------------------------------------------------------------------------------------

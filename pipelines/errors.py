@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ class EvidenceError(PipelineError):
 
 
 _FAILURE_FILE = "failure.json"
-_NO_SPACE = ("No space left on device", "max_temp_directory_size")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SPACE = ("No space left on device", "Disk quota exceeded", "File too large", "max_temp_directory_size")
 
 
 def translate(error: Exception) -> KallaError:
@@ -42,7 +44,7 @@ def translate(error: Exception) -> KallaError:
     text = str(error)
     if isinstance(error, KallaError):
         return error
-    if (isinstance(error, OSError) and error.errno == 28) or any(mark in text for mark in _NO_SPACE):
+    if (isinstance(error, OSError) and error.errno in FULL) or any(mark in text for mark in _NO_SPACE):
         return PipelineError(
             "The disk is full.",
             code="run.disk_full",
@@ -60,7 +62,18 @@ def translate(error: Exception) -> KallaError:
         return PipelineError(
             f"No permission: {error.filename}", code="run.output_denied", hint="Choose a folder you may write to."
         )
+    if isinstance(error, pa.ArrowInvalid) or (isinstance(error, OSError) and error.errno is None) or _is_damage(error):
+        return PipelineError(
+            f"A Parquet file of this run is damaged: {text.splitlines()[0]}",
+            code="source.unreadable",
+            hint="Check the source file; if it is sound, run again.",
+        )
     return PipelineError(f"{type(error).__name__}: {text}", code="internal.error")
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the engine could not decode a file: it has no class of its own for that."""
+    return type(error) in (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException)
 
 
 @contextmanager

@@ -60,7 +60,12 @@ def execute(request: RunRequest) -> dict[str, Any]:
             snapshots = open_snapshots(stack, prepared.connectors)
             hashes = stack.enter_context(content_hashes(prepared.connectors))
             state, tasks = plan_steps(request, prepared, snapshots, work)
-            _run_pipeline(state, tasks)
+            try:
+                _run_pipeline(state, tasks)
+            except KallaError:
+                # A file that was rewritten meanwhile reads as a damaged one: closing the snapshots says what happened.
+                stack.close()
+                raise
             summary = read_summary(work.scratch)
             snapshots = {side: with_hash(snapshot, hashes[side].result()) for side, snapshot in snapshots.items()}
         # The snapshots are closed: every source still was what the run had read.

@@ -44,11 +44,33 @@ class Totals:
 
 
 def totals_tree(numbers: Sequence[tuple[str, exp.Expr]], rows: exp.Expr) -> exp.Select:
-    """``SELECT count(*), sum(x), count(x), ...`` over ``rows``; trees already in the engine's terms."""
+    """``SELECT count(*), whole, rest, count(x), ...`` over ``rows``; trees already in the engine's terms.
+
+    ``whole`` and ``rest`` are the sums of the integer parts and of what is behind the point: together they have room for
+    sums that no single decimal of 38 digits holds.
+    """
     selected: list[exp.Expr] = [exp.Count(this=exp.Star())]
     for _, tree in numbers:
-        selected += [exp.Sum(this=tree.copy()), exp.Count(this=tree.copy())]
+        whole = exp.Anonymous(this="trunc", expressions=[tree.copy()])
+        rest = exp.Sub(this=exp.paren(tree.copy()), expression=whole.copy())
+        wholes = exp.Sum(this=exp.cast(whole, "hugeint", dialect="duckdb"))
+        selected += [exp.cast(wholes, "text"), exp.Sum(this=rest), exp.Count(this=tree.copy())]
     return exp.select(*selected).from_(rows)
+
+
+def countable(tree: exp.Expr) -> exp.Expr:
+    """A plan's tree for adding up: doubles that no decimal holds (NaN, infinity, from 1e20 on) count as empty."""
+    if not (isinstance(tree, exp.Anonymous) and tree.name.upper() == "KALLA_EXACT"):
+        return tree
+    fits = exp.LT(this=exp.Abs(this=tree.expressions[0].copy()), expression=exp.Literal.number("1e20"))
+    return exp.Case(ifs=[exp.If(this=fits, true=tree.copy())])
+
+
+def total(rows: int, whole: str | None, rest: Decimal | int | None, filled: int) -> Total:
+    """A Total from what ``totals_tree`` selects."""
+    with localcontext() as context:
+        context.prec = _DIGITS
+        return Total(Decimal(whole or 0) + Decimal(rest or 0), rows, rows - filled)
 
 
 def read_totals(connection: duckdb.DuckDBPyConnection, sql: str, names: Iterable[str]) -> Totals:
@@ -58,6 +80,5 @@ def read_totals(connection: duckdb.DuckDBPyConnection, sql: str, names: Iterable
     rows, rest = row[0], row[1:]
     found = Totals()
     for i, name in enumerate(names):
-        total, filled = rest[2 * i], rest[2 * i + 1]
-        found.columns[name] = Total(Decimal(0) if total is None else Decimal(total), rows, rows - filled)
+        found.columns[name] = total(rows, *rest[3 * i : 3 * i + 3])
     return found

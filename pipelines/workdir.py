@@ -15,7 +15,7 @@ import shutil
 import time
 from pathlib import Path
 
-from pipelines.errors import OutputRefused, PipelineError
+from pipelines.errors import FULL, OutputRefused, PipelineError
 from pipelines.paths import glob_escape
 
 MANIFEST = "manifest.json"
@@ -54,9 +54,18 @@ class WorkDir:
         self._lock_fd = -1
 
     def __enter__(self) -> WorkDir:
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self.output)
-        self.path.mkdir(mode=0o700)
+        try:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(self.output)
+            self.path.mkdir(mode=0o700)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise OutputRefused(
+                f"{self.output} cannot be created: {error.strerror}.",
+                code="run.output_denied",
+                hint="Choose a folder you may write to.",
+            ) from error
         self._lock_fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.evidence.mkdir()
@@ -145,8 +154,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Flush the folders and the manifest; parts were flushed as they were closed."""
-    _sync(folder / MANIFEST)
+    """Flush the folders; the manifest and the parts were flushed as they were written."""
     for name in SETS:
         _sync(folder / name)
     _sync(folder)

@@ -25,7 +25,6 @@ from pipelines import steps
 from pipelines.errors import translate
 from pipelines.options import RunRequest
 from pipelines.run import execute
-from pipelines.stage import stage_split
 
 SETS = ("matched", "unmatched_left", "unmatched_right")
 Row = dict[str, Any]
@@ -61,7 +60,8 @@ def source(path: Path | str, key: Sequence[str], kind: str | None = None, **more
     address = str(path)
     if kind is None:
         kind = "csv" if address.lower().endswith(".csv") else "parquet"
-    return {"alias": "a", "type": kind, "uri": address.replace("%", "%25"), "primary_key": list(key), **more}
+    uri = address.replace("%", "%25") if isinstance(path, Path) else address
+    return {"alias": "a", "type": kind, "uri": uri, "primary_key": list(key), **more}
 
 
 def document(sql: str, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -102,28 +102,30 @@ def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
 
 def _each_step(state: steps.RunState, tasks: Sequence[Any]) -> None:
     # backwards, as workers may end in any order
-    state = steps.with_relations(state, [stage_split(task) for task in reversed(tasks)])
-    if state.strategy == "local":
-        steps.match_local(state)
-    elif state.strategy == "broadcast":
-        for part in steps.large_parts(state):
-            steps.match_part(part, state)
-    else:
-        _shuffle(state)
-    made = steps.merge(state)
-    routed = [steps.route(chunk, made) for chunk in made.right]
-    assembled = [steps.assemble(chunk, made) for chunk in made.left]
-    steps.summarise(state, made, assembled, routed)
+    folder = state.folder
+    state = steps.with_relations(state, [steps.stage(task) for task in reversed(tasks)])
+    _STRATEGIES[state.strategy](state)
+    routed = [steps.route(folder, chunk) for chunk in reversed(steps.merge(folder).right)]
+    assembled = [steps.assemble(folder, chunk) for chunk in reversed(steps.left_slices(folder, routed))]
+    steps.summarise(folder, assembled)
+
+
+def _broadcast(state: steps.RunState) -> None:
+    for part in steps.large_parts(state):
+        steps.match_part(part)
 
 
 def _shuffle(state: steps.RunState) -> None:
-    buckets: dict[int, tuple[list[bytes], list[bytes]]] = {}
-    for place, side in enumerate(("l", "r")):
-        for relation in state.relations[side].each_file():
-            for bucket, batch in steps.keyed_rows(relation, state):
-                buckets.setdefault(bucket, ([], []))[place].append(batch)
-    for bucket, (left, right) in sorted(buckets.items()):
-        list(steps.match_bucket(bucket, left, right, state))
+    buckets: dict[int, dict[str, list[bytes]]] = {}
+    for side in ("l", "r"):
+        for part in steps.side_files(state, side):
+            for bucket, batch in steps.keyed_rows(part):
+                buckets.setdefault(bucket, {"l": [], "r": []})[side].append(batch)
+    for bucket, rows in sorted(buckets.items()):
+        steps.match_bucket(state.folder, bucket, rows["l"], rows["r"])
+
+
+_STRATEGIES = {"local": steps.match_local, "broadcast": _broadcast, "shuffle": _shuffle}
 
 
 def read_set(folder: Path, name: str) -> list[Row]:
