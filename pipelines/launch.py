@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,7 +21,6 @@ from typing import Any
 
 from pipelines.options import RunRequest
 from pipelines.progress import FD_VARIABLE, PARENT_VARIABLE
-from recipe import write_json
 
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1
@@ -51,9 +51,8 @@ def launch(
     dies.
     """
     with tempfile.TemporaryDirectory(prefix="kalla-") as folder:
-        paths = [Path(folder) / name for name in ("request.json", "outcome.json", "log.txt")]
-        paths[0].write_text(write_json(request.as_dict()), encoding="utf-8")
-        paths[0].chmod(0o600)
+        paths = [Path(folder) / name for name in ("request.pickle", "outcome.json", "log.txt")]
+        paths[0].write_bytes(pickle.dumps(request))
         with _started(paths, request.memory) as (watched, events):
             on_start(watched.process.pid)
             watcher = threading.Thread(target=_watch, args=(watched, timeout), daemon=True)

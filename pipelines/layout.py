@@ -19,12 +19,13 @@ from pipelines.matching import (
     PREDICATE,
     Sides,
     all_checks,
+    lenient,
     own_checks,
     own_reason_tree,
 )
 from pipelines.relation import Relation
 from pipelines.slices import few_valued
-from pipelines.totals import countable, totals_tree
+from pipelines.totals import totals_tree
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 from udfs import register_functions
 
@@ -189,7 +190,7 @@ def side_facts(plan: MatchPlan, sides: Sides, side: str) -> SideFacts:
     first = len(plan.conditions) + (0 if side == LEFT else len(plan.left_only))
     assert checks[first : first + len(own_checks(plan, side))] == own_checks(plan, side)
     own = own_reason_tree(plan, sides, side)
-    numbers = [(n, sides.tree(countable(t))) for n, t in (plan.left_numbers if side == LEFT else plan.right_numbers)]
+    numbers = [(n, sides.tree(lenient(t))) for n, t in (plan.left_numbers if side == LEFT else plan.right_numbers)]
     without = {PlanClass.EQUI: NO_KEY, PlanClass.INEQUALITY: PREDICATE, PlanClass.GENERAL: NOT_IN_RESULT}
     table = exp.to_table(side)
     marked = totals_tree(numbers, table)

@@ -1,6 +1,6 @@
 """One run, in its own process: ``python -m pipelines.run REQUEST OUTCOME``.
 
-Reads a request (``options.RunRequest`` as JSON), leaves an outcome file, and sends progress to the pipe its launcher
+Reads a request (a pickled ``options.RunRequest``), leaves an outcome file, and sends progress to the pipe its launcher
 named. The outcome is the only thing that tells how a run ended: an exception's class does not survive Beam, a file
 does.
 """
@@ -12,6 +12,7 @@ import ctypes
 import json
 import logging
 import os
+import pickle
 import signal
 import sys
 import time
@@ -42,7 +43,7 @@ from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir, check_output
-from recipe import LEFT, RIGHT, KallaError, read_json
+from recipe import LEFT, RIGHT, KallaError, Kind
 
 _CORES = os.cpu_count() or 1
 _PR_SET_PDEATHSIG = 1
@@ -107,9 +108,13 @@ def plan_steps(
         source = prepared.sources[side]
         names = tuple(c.name for c in prepared.schemas[side])
         schemas[side] = connector.arrow_schema()
-        path = connector.in_place_path()
-        local = prepared.run_plan.strategy == "local" and not source.filters
-        if local and path and usable_in_place(path):
+        path = None if source.filters else connector.in_place_path()
+        if (
+            path
+            and prepared.run_plan.strategy == "local"
+            and not _reads_doubles(prepared, side)
+            and usable_in_place(path)
+        ):
             relations[side] = Relation(side, (DataFile(path, connector.count()),), names)
             continue
         tasks += [
@@ -130,6 +135,16 @@ def plan_steps(
         relations=relations,
     )
     return state, tasks
+
+
+def _reads_doubles(prepared: Prepared, side: str) -> bool:
+    """Whether match_sql compares binary numbers of this side.
+
+    A Parquet file's statistics leave NaN out, and the engine believes them: it would drop comparisons that NaN
+    decides. Staged files have no statistics.
+    """
+    used = prepared.plan.left_columns if side == LEFT else prepared.plan.right_columns
+    return any(c.kind is Kind.DOUBLE for c in prepared.schemas[side] if c.name in used)
 
 
 def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
@@ -220,7 +235,8 @@ def main(arguments: list[str]) -> int:
     """Exit status 0 for a completed run, 1 for a failed one; the outcome file says more."""
     end_with_parent()
     request_path, outcome_path = map(Path, arguments)
-    request = RunRequest(**read_json(request_path.read_bytes(), "The request"))
+    request = pickle.loads(request_path.read_bytes())  # noqa: S301 - the launcher's own file, in its private folder
+    assert isinstance(request, RunRequest)
     logging.basicConfig(level=logging.WARNING)
     try:
         document = execute(request)

@@ -19,13 +19,13 @@ from pipelines.buckets import bucket_rows, from_bytes, split_batches
 from pipelines.general import found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
 from pipelines.layout import Layout, make_layout
-from pipelines.matching import Rows, Sides, unparsed_tree
+from pipelines.matching import Rows, Sides, lenient, unparsed_tree
 from pipelines.parts import Part
 from pipelines.relation import Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
 from pipelines.stage import Staged, StageTask, stage_split, staged_relation
-from pipelines.totals import Totals, countable, read_totals, totals_tree
+from pipelines.totals import Totals, read_totals, totals_tree
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 _T = TypeVar("_T")
@@ -303,7 +303,7 @@ def _source_totals(connection: engine.Connection, state: RunState, side: str) ->
     if not numbers:
         return Totals()
     sides = state.sides()
-    trees = [(name, sides.tree(countable(tree))) for name, tree in numbers]
+    trees = [(name, sides.tree(lenient(tree))) for name, tree in numbers]
     sql = totals_tree(trees, sides.from_(side)).sql("duckdb")
     return read_totals(connection, sql, [name for name, _ in numbers])
 

@@ -46,8 +46,8 @@ class Totals:
 def totals_tree(numbers: Sequence[tuple[str, exp.Expr]], rows: exp.Expr) -> exp.Select:
     """``SELECT count(*), whole, rest, count(x), ...`` over ``rows``; trees already in the engine's terms.
 
-    ``whole`` and ``rest`` are the sums of the integer parts and of what is behind the point: together they have room for
-    sums that no single decimal of 38 digits holds.
+    ``whole`` and ``rest`` are the sums of the integer parts and of what is behind the point: together they have room
+    for sums that no single decimal of 38 digits holds.
     """
     selected: list[exp.Expr] = [exp.Count(this=exp.Star())]
     for _, tree in numbers:
@@ -56,14 +56,6 @@ def totals_tree(numbers: Sequence[tuple[str, exp.Expr]], rows: exp.Expr) -> exp.
         wholes = exp.Sum(this=exp.cast(whole, "hugeint", dialect="duckdb"))
         selected += [exp.cast(wholes, "text"), exp.Sum(this=rest), exp.Count(this=tree.copy())]
     return exp.select(*selected).from_(rows)
-
-
-def countable(tree: exp.Expr) -> exp.Expr:
-    """A plan's tree for adding up: doubles that no decimal holds (NaN, infinity, from 1e20 on) count as empty."""
-    if not (isinstance(tree, exp.Anonymous) and tree.name.upper() == "KALLA_EXACT"):
-        return tree
-    fits = exp.LT(this=exp.Abs(this=tree.expressions[0].copy()), expression=exp.Literal.number("1e20"))
-    return exp.Case(ifs=[exp.If(this=fits, true=tree.copy())])
 
 
 def total(rows: int, whole: str | None, rest: Decimal | int | None, filled: int) -> Total:

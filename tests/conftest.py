@@ -21,7 +21,7 @@ REQUIRE_ALL = os.environ.get("KALLA_REQUIRE_ALL") == "1"
 settings.register_profile(
     "suite",
     deadline=None,
-    max_examples=300 if REQUIRE_ALL else 25,
+    max_examples=100 if REQUIRE_ALL else 12,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     print_blob=True,
 )

@@ -175,7 +175,7 @@ def background(target: Any, *args: Any) -> Iterator[threading.Event]:
     def call() -> None:
         try:
             target(stop, *args)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again by the test's own thread
             failed.append(error)
 
     thread = threading.Thread(target=call, daemon=True)

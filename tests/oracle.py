@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -68,12 +68,14 @@ class Truth:
     def totals(self, side: str, rows: Sequence[Row], number: Callable[[Row], Decimal | None]) -> dict[str, Any]:
         """(sum, rows, empty) of one column over all rows, the matched and the unmatched."""
         found = {"source": [Decimal(0), 0, 0], "matched": [Decimal(0), 0, 0], "unmatched": [Decimal(0), 0, 0]}
-        for i, row in enumerate(rows, 1):
-            value = number(row)
-            for which in ("source", "unmatched" if i in self.unmatched[side] else "matched"):
-                found[which][0] += value or 0
-                found[which][1] += 1
-                found[which][2] += value is None
+        with localcontext() as context:
+            context.prec = 80  # the default of 28 digits would round sums
+            for i, row in enumerate(rows, 1):
+                value = number(row)
+                for which in ("source", "unmatched" if i in self.unmatched[side] else "matched"):
+                    found[which][0] += value or 0
+                    found[which][1] += 1
+                    found[which][2] += value is None
         return {which: tuple(three) for which, three in found.items()}
 
 

@@ -187,7 +187,8 @@ def test_doubles_that_no_decimal_holds_match_each_other(value: float, tmp_path: 
 def test_numbers_too_large_for_the_arithmetic(tmp_path: Path) -> None:
     columns = {"id": [1], "x": [1e30]}
     sides = [
-        source(write_parquet(tmp_path / f"{s}.parquet", columns, {"id": pa.int64(), "x": pa.float64()}), ["id"]) for s in "lr"
+        source(write_parquet(tmp_path / f"{s}.parquet", columns, {"id": pa.int64(), "x": pa.float64()}), ["id"])
+        for s in "lr"
     ]
     sql = "SELECT l.id FROM left_src l JOIN right_src r ON l.id = r.id AND tolerance_match(l.x, r.x, 0.01)"
     outcome = launch(request(document(sql, *sides), tmp_path / "out"))
@@ -209,14 +210,19 @@ def test_sums_beyond_38_digits(tmp_path: Path) -> None:
 
 @pytest.fixture
 def table(run_database: PostgresServer, database: str) -> str:
-    run_database.execute(database, "CREATE TABLE payments (id text, amount numeric); INSERT INTO payments VALUES ('1', 1)")
+    run_database.execute(
+        database, "CREATE TABLE payments (id text, amount numeric); INSERT INTO payments VALUES ('1', 1)"
+    )
     return database
 
 
 def test_database_faults(run_database: PostgresServer, table: str, fails: Fails) -> None:
     user = f"clerk_{table}"
     run_database.execute(
-        table, pgsql.SQL("CREATE ROLE {0} LOGIN PASSWORD 'right'; GRANT SELECT ON payments TO {0}").format(pgsql.Identifier(user))
+        table,
+        pgsql.SQL("CREATE ROLE {0} LOGIN PASSWORD 'right'; GRANT SELECT ON payments TO {0}").format(
+            pgsql.Identifier(user)
+        ),
     )
     address = run_database.uri(table, "payments", user=user, password="hunter2")
     wrong = fails(source(address, ["id"], "postgres"))
@@ -273,7 +279,10 @@ def test_full_disk(size: str, strategy: str, bulky: dict[str, Any], tmp_path: Pa
     asked = tmp_path / "request.json"
     asked.write_text(json.dumps(request(bulky, disk / "out", strategy=strategy).as_dict()), encoding="utf-8")
     command = [sys.executable, "-c", _IN_NAMESPACE, str(asked), size, str(disk)]
-    if shutil.which("unshare") and subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("unshare")
+        and subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode == 0
+    ):
         command = ["unshare", "-Urm", *command]
     elif os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets no test mount a small disk")

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import shards, slices
+from pipelines.evidence import verify
 from tests.end_to_end import judge
 from tests.end_to_end.cases import Case, cases, number
 from tests.helpers import beam, document, drive, source, write_parquet
@@ -76,8 +77,11 @@ def test_many_slices_and_chunks(
     folder = numbered()
     drive(recipe(case, folder, group), folder / "out", partitions=3, strategy="local")
     check(case, folder / "out")
+    found = verify(folder / "out")
+    assert found.ok, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
 @given(data=st.data())
 def test_whole_runs_through_beam(strategy: str, data: Any, numbered: Fresh) -> None:
@@ -87,4 +91,10 @@ def test_whole_runs_through_beam(strategy: str, data: Any, numbered: Fresh) -> N
     check(case, folder / "out")
 
 
-test_whole_runs_through_beam = pytest.mark.slow(test_whole_runs_through_beam)
+@pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
+@settings(max_examples=3)
+@given(case=cases(equi=True))
+def test_a_few_whole_runs_through_beam(strategy: str, case: Case, numbered: Fresh) -> None:
+    folder = numbered()
+    beam(recipe(case, folder, 5), folder / "out", strategy=strategy, partitions=3)
+    check(case, folder / "out")

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.evidence import verify
 from tests.helpers import Row, beam, document, drive, manifest, read_set, source, write_parquet
 
 TYPES = {"id": pa.int64(), "k": pa.string(), "amt": pa.decimal128(12, 2), "day": pa.int32()}
@@ -214,5 +215,6 @@ def test_through_beam_with_equal_bytes(sql: str, tmp_path: Path) -> None:
     asked = recipe(sql, tmp_path, left, right)
     outcomes = [beam(asked, tmp_path / name, partitions=n) for name, n in (("one", 1), ("two", 3))]
     assert outcomes[0]["matched_count"] == outcomes[1]["matched_count"]
+    assert verify(tmp_path / "one").ok
     first, second = (manifest(tmp_path / name)["parts"] for name in ("one", "two"))
     assert first == second

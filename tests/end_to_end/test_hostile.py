@@ -17,7 +17,7 @@ FORBIDDEN = "recipe.sql.forbidden"
 STATEMENTS = {
     "SELECT * FROM left_src l JOIN right_src r ON l.id = r.id JOIN read_csv('/etc/passwd') x ON TRUE": None,
     "SELECT * FROM left_src l JOIN right_src r ON l.id = r.id JOIN '/etc/passwd' x ON TRUE": None,
-    "SELECT * FROM left_src l JOIN right_src r ON l.id = r.id JOIN \"/etc/passwd\" x ON TRUE": "recipe.sql.unknown_table",
+    'SELECT * FROM left_src l JOIN right_src r ON l.id = r.id JOIN "/etc/passwd" x ON TRUE': FORBIDDEN,
     "SELECT l.id, (SELECT content FROM read_text('/etc/passwd')) FROM left_src l JOIN right_src r ON l.id = r.id": None,
     "COPY (SELECT * FROM left_src, right_src) TO '{out}'": None,
     "SELECT * FROM left_src l JOIN right_src r ON l.id = r.id; COPY left_src TO '{out}'": None,
@@ -100,13 +100,17 @@ def test_comments_and_strings_hide_nothing(sides: list[dict[str, Any]], tmp_path
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
 def test_every_hostile_column_name_at_once(kind: str, strategy: str, tmp_path: Path) -> None:
     """As keys, in conditions and in the select list."""
-    names = [*HOSTILE, "file_row_number", "x" * 300] if kind == "parquet" else [n for n in HOSTILE if n == n.strip() and n]
+    names = (
+        [*HOSTILE, "file_row_number", "x" * 300] if kind == "parquet" else [n for n in HOSTILE if n == n.strip() and n]
+    )
     cells = {name: [f"{i}{row}" for row in "abc"] for i, name in enumerate(names)}
     paths = []
     for side in "lr":
         path = tmp_path / f"{side}.{kind}"
         paths.append(
-            write_parquet(path, cells, dict.fromkeys(names, pa.string())) if kind == "parquet" else write_csv(path, cells)
+            write_parquet(path, cells, dict.fromkeys(names, pa.string()))
+            if kind == "parquet"
+            else write_csv(path, cells)
         )
     on = " AND ".join(f"l.{quote(n)} = r.{quote(n)}" for n in names[:25])
     rest = " AND ".join(f"l.{quote(n)} <= r.{quote(n)}" for n in names[25:])
@@ -120,14 +124,16 @@ def test_every_hostile_column_name_at_once(kind: str, strategy: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "name", ["a b.csv", "quote'.csv", 'double".csv', "glob*[x]?.csv", "semi;colon.csv", "percent%41.csv", "ünï😀.csv", "-rf.csv", "$(touch x).csv", "UP.CSV", "new\nline.csv", "a.parquet.csv"],
+    "name", ["a b.csv", "quote'.csv", 'double".csv', "glob*[x]?.csv", "semi;colon.csv", "percent%41.csv", "ünï😀.csv", "-rf.csv", "$(touch x).csv", "UP.CSV", "a.parquet.csv"],
 )  # fmt: skip
 def test_hostile_file_names(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "it's [a] *folder*; --"
     folder.mkdir()
     write_csv(folder / "globxx.csv", {"id": ["other"]})
     path = write_csv(folder / name, {"id": ["1", "2"]})
-    parquet = write_parquet(folder / name.replace(".csv", ".parquet").replace(".CSV", ".PARQUET"), {"id": ["2", "3"]}, {"id": pa.string()})
+    parquet = write_parquet(
+        folder / name.replace(".csv", ".parquet").replace(".CSV", ".PARQUET"), {"id": ["2", "3"]}, {"id": pa.string()}
+    )
     before = listing(tmp_path)
     sql = "SELECT * FROM left_src l JOIN right_src r ON l.id = r.id"
     out = tmp_path / "out 'x' [y]*"
@@ -136,7 +142,23 @@ def test_hostile_file_names(name: str, tmp_path: Path) -> None:
     assert {k: v for k, v in listing(tmp_path).items() if not k.startswith(str(out))} == before
 
 
-CELLS = ["=1+1", "@SUM(A1)", "'; DROP TABLE x; --", "\\", "\\n", "%s%n", "{0}", "${HOME}", "\u202etxt", "a\u0000b", "\x1f", "\x7f", "x" * 100_000, "\ufeff", "😀" * 100]
+CELLS = [
+    "=1+1",
+    "@SUM(A1)",
+    "'; DROP TABLE x; --",
+    "\\",
+    "\\n",
+    "%s%n",
+    "{0}",
+    "${HOME}",
+    "\u202etxt",
+    "a\u0000b",
+    "\x1f",
+    "\x7f",
+    "x" * 100_000,
+    "\ufeff",
+    "😀" * 100,
+]
 
 
 def test_hostile_cells_arrive_as_they_are(tmp_path: Path) -> None:
@@ -144,7 +166,9 @@ def test_hostile_cells_arrive_as_they_are(tmp_path: Path) -> None:
     sides = [source(write_parquet(tmp_path / f"{s}.parquet", columns, {"id": pa.string()}), ["id"]) for s in "lr"]
     for strategy in ("local", "shuffle"):
         out = tmp_path / strategy
-        found = beam(document("SELECT l.id FROM left_src l JOIN right_src r ON l.id = r.id", *sides), out, strategy=strategy)
+        found = beam(
+            document("SELECT l.id FROM left_src l JOIN right_src r ON l.id = r.id", *sides), out, strategy=strategy
+        )
         assert found["matched_count"] == len(CELLS)
         assert [row["id"] for row in read_set(out, "matched")] == CELLS
 

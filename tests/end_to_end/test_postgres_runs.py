@@ -24,9 +24,13 @@ INSERT INTO payments SELECT i, 'R' || i, i * 1.5 + CASE WHEN i % 10 = 0 THEN 5 E
 """
 
 
-def recipe(server: PostgresServer, database: str, left: str = "invoices", right: str = "payments", sql: str = SQL) -> dict[str, Any]:
+def recipe(
+    server: PostgresServer, database: str, left: str = "invoices", right: str = "payments", sql: str = SQL
+) -> dict[str, Any]:
     return document(
-        sql, source(server.uri(database, left), ["id"], "postgres"), source(server.uri(database, right), ["id"], "postgres")
+        sql,
+        source(server.uri(database, left), ["id"], "postgres"),
+        source(server.uri(database, right), ["id"], "postgres"),
     )
 
 
@@ -41,12 +45,15 @@ def test_writers_during_the_run_change_nothing(
     written = threading.Event()
 
     def write(stop: threading.Event) -> None:
-        with contextlib.closing(run_database.connect(database, autocommit=False)) as connection, connection.cursor() as cursor:
+        with (
+            contextlib.closing(run_database.connect(database, autocommit=False)) as connection,
+            connection.cursor() as cursor,
+        ):
             number = 0
             while not stop.is_set():
                 number += 1
                 for table in ("invoices", "payments"):  # as much to one as to the other
-                    cursor.execute(f"INSERT INTO {table} VALUES (%s, 'new', 1)", [1_000_000 + number])
+                    cursor.execute(f"INSERT INTO {table} VALUES (%s, %s, 1)", [1_000_000 + number, f"new {number}"])
                     cursor.execute(f"UPDATE {table} SET amount = amount + 100 WHERE id = %s", [200 + number % 10_000])
                 connection.commit()
                 written.set()
@@ -84,7 +91,9 @@ def test_a_write_between_two_splits_is_not_seen(
     def stage_and_write(task: Any) -> Any:
         staged = real(task)
         calls.append(task.side)
-        change = "UPDATE {} SET amount = amount + 1, ref = ref || 'x' WHERE id %% 3 = %s".replace("{}", ("invoices", "payments")[len(calls) % 2])
+        change = "UPDATE {} SET amount = amount + 1, ref = ref || 'x' WHERE id %% 3 = %s".replace(
+            "{}", ("invoices", "payments")[len(calls) % 2]
+        )
         with contextlib.closing(run_database.connect(database)) as connection, connection.cursor() as cursor:
             cursor.execute(change, [len(calls) % 3])
             cursor.execute("DELETE FROM payments WHERE id %% 7 = %s", [len(calls) % 7])
@@ -112,12 +121,16 @@ CREATE MATERIALIZED VIEW kept AS SELECT id, ref, amount FROM parts WHERE id % 5 
 
 
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
-def test_partitioned_tables_and_views(strategy: str, run_database: PostgresServer, database: str, tmp_path: Path) -> None:
+def test_partitioned_tables_and_views(
+    strategy: str, run_database: PostgresServer, database: str, tmp_path: Path
+) -> None:
     run_database.execute(database, RELATIONS)
     for number, (left, right, counts) in enumerate(
         [("parts", "seen", (500, 500, 0)), ("seen", "kept", (100, 400, 100)), ("kept", "parts", (200, 0, 800))]
     ):
-        found = drive(recipe(run_database, database, left, right), tmp_path / str(number), strategy=strategy, partitions=5)
+        found = drive(
+            recipe(run_database, database, left, right), tmp_path / str(number), strategy=strategy, partitions=5
+        )
         assert (found["matched_count"], found["unmatched_left_count"], found["unmatched_right_count"]) == counts
 
 
@@ -154,7 +167,9 @@ def test_every_type_reaches_the_evidence(run_database: PostgresServer, database:
 def test_no_secret_is_left(run_database: PostgresServer, database: str, tmp_path: Path) -> None:
     run_database.execute(database, TABLES)
     user = f"reader_{database}"
-    run_database.execute(database, f"CREATE ROLE {user} LOGIN PASSWORD 'hunter2'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}")
+    run_database.execute(
+        database, f"CREATE ROLE {user} LOGIN PASSWORD 'hunter2'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}"
+    )
     try:
         asked = document(
             SQL,
@@ -170,7 +185,9 @@ def test_no_secret_is_left(run_database: PostgresServer, database: str, tmp_path
         run_database.execute(database, f"DROP OWNED BY {user}; DROP ROLE {user}")
 
 
-def test_a_lost_connection_has_its_code(run_database: PostgresServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_has_its_code(
+    run_database: PostgresServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_database.execute(database, TABLES)
     real = steps.stage
 

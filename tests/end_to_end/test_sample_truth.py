@@ -62,7 +62,9 @@ def test_truth_table(strategy: str, sides: list[dict[str, Any]], tmp_path: Path)
         sql = f"SELECT l.invoice_id, r.payment_id FROM left_src l JOIN right_src r ON l.invoice_id = r.reference_number {condition}"
         out = tmp_path / str(number)
         found = drive(document(sql, *sides), out, strategy=strategy, partitions=3)
-        assert (found["matched_count"], found["unmatched_left_count"], found["unmatched_right_count"]) == counts, condition
+        assert (found["matched_count"], found["unmatched_left_count"], found["unmatched_right_count"]) == counts, (
+            condition
+        )
         assert found["matched_left_count"] == 15 - counts[1]
         for totals in found["control_totals"].values():
             assert all(three["source"]["rows"] == 15 for three in totals.values())

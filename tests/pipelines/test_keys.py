@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import duckdb
 import pyarrow as pa
@@ -22,7 +23,7 @@ values = st.lists(st.one_of(st.none(), st.integers(0, 9)), max_size=12)
 def test_rising_over_chunks_means_no_repeat_and_no_null(chunks: list[list[int | None]]) -> None:
     runs = [key_run(i, pa.chunked_array([pa.array(chunk, pa.int64())])) for i, chunk in enumerate(chunks)]
     flat = [value for chunk in chunks for value in chunk]
-    rising = None not in flat and all(a < b for a, b in zip(flat, flat[1:], strict=False))
+    rising = None not in flat and all(a < b for a, b in pairwise(flat))
     assert all_rising(reversed(runs)) is rising
 
 
