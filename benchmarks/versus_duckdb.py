@@ -2,8 +2,8 @@
 
     python -m benchmarks.versus_duckdb --rows 1000000 10000000 --format parquet --repeat 3
 
-Prints one line a scenario: medians, the ratio of wall times, and peak memory. ``--json`` leaves the figures in a file for
-``benchmarks.compare``. Data is made once a size below ``--data``.
+Prints one line a scenario: medians, the ratio of wall times, and peak memory. ``--json`` leaves the figures in a file.
+Data is made once a size below ``--data``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ MATCH_SQL = (
     "AND tolerance_match(i.amount, p.paid_amount, 0.02)"
 )
 
+HEADER = (
+    f"{'scenario':<22}{'Kalla s':>9}{'DuckDB s':>10}{'ratio':>7}{'apart s':>9}{'CPU ratio':>11}"
+    f"{'Kalla MiB':>11}{'DuckDB MiB':>12}"
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,9 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results = []
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}; median of {arguments.repeat}")
-    print(
-        f"{'scenario':<22}{'Kalla s':>9}{'DuckDB s':>10}{'ratio':>7}{'apart s':>9}{'CPU ratio':>11}{'Kalla MiB':>11}{'DuckDB MiB':>12}"
-    )
+    print(HEADER)
     for form in arguments.format:
         for rows in arguments.rows:
             result = scenario(arguments.data, rows, form, arguments.repeat, arguments.memory_limit)
@@ -110,7 +113,11 @@ def make_data(folder: Path, rows: int, form: str) -> None:
     if (folder / "truth.json").exists():
         return
     command = [sys.executable, "-m", "benchmarks.datasets", "--rows", str(rows), "--pattern", "one_to_one"]
-    subprocess.run([*command, "--format", form, "--out", str(folder), "--seed", "7", "--shuffle"], check=True)
+    subprocess.run(
+        [*command, "--format", form, "--out", str(folder), "--seed", "7", "--shuffle"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def write_recipe(folder: Path, left: str, right: str, form: str) -> Path:

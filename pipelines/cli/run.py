@@ -52,12 +52,13 @@ def run(recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_j
     outcome = _launched(request, show=not as_json)
     if outcome["status"] != "completed":
         raise failure(outcome, debug)
-    from pipelines.cli import report
     from pipelines.cli.console import out, print_json
 
     if as_json:
         print_json(outcome)
     else:
+        from pipelines.cli import report  # what it needs is imported once the run is done
+
         report.print_result(out(), folder, outcome["seconds"])
 
 
