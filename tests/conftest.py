@@ -6,14 +6,11 @@ Tests marked ``slow`` run only with ``KALLA_REQUIRE_ALL=1``; there a skipped tes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from tests.servers import PostgresServer, postgres_server
 
 REQUIRE_ALL = os.environ.get("KALLA_REQUIRE_ALL") == "1"
 
@@ -62,18 +59,3 @@ def numbered(tmp_path: Path) -> Callable[[], Path]:
         return folder
 
     return fresh
-
-
-@pytest.fixture(scope="session")
-def run_database() -> Iterator[PostgresServer]:
-    """A PostgreSQL for runs, one a test process."""
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture
-def database(run_database: PostgresServer) -> Iterator[Any]:
-    """The name of an empty database."""
-    name = run_database.create_database()
-    yield name
-    run_database.drop_database(name)
