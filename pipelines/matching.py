@@ -141,8 +141,8 @@ def nearest_tree(plan: MatchPlan, sides: Sides, side: str, pairs: str) -> exp.Se
         .join(sides.from_(them), on=_all(key_equalities(plan, sides)))
         .subquery("c")
     )
+    rank = _struct(**{f"k{i}": key for i, key in enumerate(candidate_order())})
     names = ("n", "failed", "gap", "other", "nearest")
-    rank = _struct(**dict(zip(names, (*candidate_order(), exp.column("nearest")), strict=True)))
     best = exp.Anonymous(this="arg_min", expressions=[_struct(**{n: exp.column(n) for n in names}), rank])
     chosen = exp.select(ROW, exp.alias_(best, "best")).from_(candidates).group_by(ROW).subquery("b")
     fields = [
@@ -153,11 +153,24 @@ def nearest_tree(plan: MatchPlan, sides: Sides, side: str, pairs: str) -> exp.Se
 
 
 def candidate_order() -> tuple[exp.Expr, ...]:
-    """What makes a candidate nearer: fewer failed conditions, then an earlier one, then a smaller gap (none is worst),
-    then a lower row id. Over columns n, failed, gap and other."""
-    gap = exp.TryCast(this=exp.column("gap"), to=exp.DataType.build("double"))
+    """What makes a candidate nearer: fewer failed conditions, then an earlier one, then a smaller gap (none is
+    worst), then a lower row id. Over columns n, failed, gap and other.
+
+    Gaps compare as doubles, which hold every size, and where those are equal as decimals, which hold every digit.
+    """
     worst = exp.cast(exp.Literal.string("inf"), "double")
-    return exp.column("n"), exp.column("failed"), exp.Coalesce(this=gap, expressions=[worst]), exp.column("other")
+    rough, fine = (
+        exp.TryCast(this=exp.column("gap"), to=exp.DataType.build(kind, dialect="duckdb"))
+        for kind in ("double", "decimal(38, 18)")
+    )
+    zero = exp.cast(exp.Literal.number(0), "decimal(38, 18)", dialect="duckdb")
+    return (
+        exp.column("n"),
+        exp.column("failed"),
+        exp.Coalesce(this=rough, expressions=[worst]),
+        exp.Coalesce(this=fine, expressions=[zero]),
+        exp.column("other"),
+    )
 
 
 def own_reason_tree(plan: MatchPlan, sides: Sides, side: str) -> exp.Expr | None:
