@@ -28,7 +28,6 @@ setup(
     license="MIT OR Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["recipe*", "udfs*", "connectors*", "pipelines*", "webapp*"]),
-    package_data={"webapp": ["py.typed"]},
     install_requires=[
         "apache-beam==2.70.0",  # the newest whose Java side resolves whole from Maven Central
         "click>=8.2",
