@@ -14,15 +14,16 @@ from hypothesis import HealthCheck, settings
 
 REQUIRE_ALL = os.environ.get("KALLA_REQUIRE_ALL") == "1"
 
-# Examples are judged by their answers, not by how busy the machine is. CI looks further than a desk does.
-settings.register_profile(
-    "suite",
+# Examples are judged by their answers, not by how busy the machine is.
+settings.register_profile("suite", deadline=None, print_blob=True)
+settings.load_profile("suite")
+
+# For properties of whole runs, which take a fifth of a second an example: CI looks further than a desk does.
+whole_runs = settings(
     deadline=None,
     max_examples=100 if REQUIRE_ALL else 12,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-    print_blob=True,
 )
-settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

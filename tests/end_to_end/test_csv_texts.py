@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import REQUIRE_ALL
+from tests.conftest import REQUIRE_ALL, whole_runs
 from tests.end_to_end import judge
 from tests.helpers import document, drive, manifest, source, write_csv
 from tests.oracle import Check, Key, Row, Rule, reconcile
@@ -88,7 +88,9 @@ def _number(role: str, cells: Cells) -> Callable[[Row], Any]:
 
 
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
-@settings(max_examples=60 if REQUIRE_ALL else 5)  # reading texts makes long statements: about a second a run
+@settings(
+    whole_runs, max_examples=60 if REQUIRE_ALL else 5
+)  # reading texts makes long statements: about a second a run
 @given(data=st.data())
 def test_texts_read_as_numbers_and_dates(strategy: str, data: Any, numbered: Callable[[], Path]) -> None:
     names = {side: data.draw(st.sampled_from(sorted(FORMATS)), f"format {side}") for side in "lr"}

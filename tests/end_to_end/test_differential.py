@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import shards, slices
 from pipelines.evidence import verify
+from tests.conftest import whole_runs
 from tests.end_to_end import judge
 from tests.end_to_end.cases import Case, cases, number
 from tests.helpers import beam, document, drive, source, write_parquet
@@ -42,6 +43,7 @@ def check(case: Case, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
+@whole_runs
 @given(case=cases(equi=True), partitions=st.integers(1, 5), group=st.integers(1, 12))
 def test_equality(strategy: str, case: Case, partitions: int, group: int, numbered: Fresh) -> None:
     folder = numbered()
@@ -50,6 +52,7 @@ def test_equality(strategy: str, case: Case, partitions: int, group: int, number
 
 
 @pytest.mark.parametrize("strategy", ["local", "broadcast"])
+@whole_runs
 @given(case=cases(equi=False), partitions=st.integers(1, 5), group=st.integers(1, 12))
 def test_inequality(strategy: str, case: Case, partitions: int, group: int, numbered: Fresh) -> None:
     folder = numbered()
@@ -58,6 +61,7 @@ def test_inequality(strategy: str, case: Case, partitions: int, group: int, numb
 
 
 @pytest.mark.parametrize("kept", [0, 1 << 30])
+@whole_runs
 @given(case=cases(equi=True), strategy=st.sampled_from(["local", "broadcast", "shuffle"]))
 def test_weak_keys_and_kept_candidates_agree(
     kept: int, case: Case, strategy: str, numbered: Fresh, monkeypatch: pytest.MonkeyPatch
@@ -68,6 +72,7 @@ def test_weak_keys_and_kept_candidates_agree(
     check(case, folder / "out")
 
 
+@whole_runs
 @given(case=cases(), group=st.integers(1, 9), most=st.integers(1, 6), grain=st.integers(1, 4))
 def test_many_slices_and_chunks(
     case: Case, group: int, most: int, grain: int, numbered: Fresh, monkeypatch: pytest.MonkeyPatch
@@ -83,6 +88,7 @@ def test_many_slices_and_chunks(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
+@whole_runs
 @given(data=st.data())
 def test_whole_runs_through_beam(strategy: str, data: Any, numbered: Fresh) -> None:
     case = data.draw(cases(equi=True))
@@ -92,7 +98,7 @@ def test_whole_runs_through_beam(strategy: str, data: Any, numbered: Fresh) -> N
 
 
 @pytest.mark.parametrize("strategy", ["local", "broadcast", "shuffle"])
-@settings(max_examples=3)
+@settings(whole_runs, max_examples=3)
 @given(case=cases(equi=True))
 def test_a_few_whole_runs_through_beam(strategy: str, case: Case, numbered: Fresh) -> None:
     folder = numbered()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.evidence import verify
+from tests.conftest import whole_runs
 from tests.helpers import Row, beam, document, drive, manifest, read_set, source, write_parquet
 
 TYPES = {"id": pa.int64(), "k": pa.string(), "amt": pa.decimal128(12, 2), "day": pa.int32()}
@@ -87,6 +88,7 @@ SELECT l.id, p.k, p.total, p.n FROM left_src l JOIN paid p ON l.k = p.k AND tole
 """
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_split_payments(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     paid = {k: rows for k, rows in groups(right).items() if k is not None}
@@ -110,6 +112,7 @@ GROUP BY l.k HAVING SUM(l.amt) > 0
 """
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_grouped_join_with_having(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     mine, theirs = groups(left), groups(right)
@@ -128,6 +131,7 @@ SELECT l.id, r.id, 2 FROM left_src l JOIN right_src r ON l.k = r.k AND l.amt <> 
 """
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_union_all_of_passes(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     expected: Results = []
@@ -148,6 +152,7 @@ SELECT lid, rid FROM (
 """
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_first_of_each_by_window(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     expected: Results = []
@@ -161,6 +166,7 @@ def test_first_of_each_by_window(left: list[Row], right: list[Row], numbered: Fr
 DISTINCT = "SELECT DISTINCT l.k, r.day FROM left_src l JOIN right_src r ON l.k = r.k"
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_distinct(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     fed: dict[Any, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
@@ -179,6 +185,7 @@ AND r.id NOT IN (SELECT id FROM left_src WHERE day = 4)
 """
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_subqueries_filter_and_feed_nothing(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     amounts = [r["amt"] for r in right if r["amt"] is not None]
@@ -202,6 +209,7 @@ SELECT lid, rid, k FROM both_sides
 """
 
 
+@whole_runs
 @given(left=tables, right=tables)
 def test_rows_without_partner_of_an_outer_join_are_no_pairs(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     expected = [({l["id"]}, {r["id"]}) for l in left for r in right if l["k"] is not None and l["k"] == r["k"]]
