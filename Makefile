@@ -29,7 +29,7 @@ run: $(STAMP) ## reconcile the bundled sample and show the result
 	$(BIN)/kalla run docs/sample/invoice-payment-match.json --output $(OUT) --overwrite
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(STAMP) ## style and formatting
 	$(BIN)/ruff check .

@@ -237,6 +237,7 @@ def main(arguments: list[str]) -> int:
     request_path, outcome_path = map(Path, arguments)
     request = pickle.loads(request_path.read_bytes())  # noqa: S301 - the launcher's own file, in its private folder
     assert isinstance(request, RunRequest)
+    request_path.unlink()  # it may hold a password, and a launcher that is killed cannot remove it
     logging.basicConfig(level=logging.WARNING)
     try:
         document = execute(request)

@@ -21,7 +21,7 @@ settings.load_profile("suite")
 # For properties of whole runs, which take a fifth of a second an example: CI looks further than a desk does.
 whole_runs = settings(
     deadline=None,
-    max_examples=100 if REQUIRE_ALL else 12,
+    max_examples=40 if REQUIRE_ALL else 12,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 
