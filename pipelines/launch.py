@@ -79,7 +79,13 @@ def _started(paths: list[Path], limit: int) -> Iterator[tuple[Watched, Any]]:
     with paths[2].open("wb") as log, open(read_end, "rb") as events:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=[write_end]
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=[write_end],
+                process_group=0,  # Ctrl-C on the terminal is the launcher's to answer
             )
         finally:
             os.close(write_end)

@@ -10,25 +10,25 @@ from pipelines.cli.console import line, out, plural, print_json, styled
 from pipelines.cli.options import (
     addresses,
     debug_option,
+    engine_option,
     json_option,
     memory_option,
     partitions_option,
+    runner_option,
     set_option,
+    strategy_option,
 )
 from pipelines.cli.report import print_warnings
 from pipelines.cli.words import CLASSES, condition_in_words, key_in_words
-from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
+from pipelines.options import RunRequest
 from pipelines.prepare import SIDES, Prepared, prepare
 
 
 @click.command("explain", short_help="Say in words what a recipe does and how it would run.")
 @click.argument("recipe", type=click.Path())
-@click.option("--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="As in kalla run.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="As in kalla run.")
-@click.option(
-    "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
-    show_default=True, help="As in kalla run.",
-)  # fmt: skip
+@strategy_option
+@engine_option
+@runner_option
 @partitions_option
 @memory_option
 @set_option

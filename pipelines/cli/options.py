@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from pipelines.options import ENGINES, RUNNERS, STRATEGIES
+
 SIDES = ("left", "right")
 
 
@@ -70,4 +72,15 @@ memory_option = _option(
 partitions_option = _option(
     "--partitions", type=click.IntRange(1, 1024), default=4, envvar="KALLA_PARTITIONS", show_envvar=True,
     show_default=True, help="Parallel reads per source.",
+)  # fmt: skip
+
+strategy_option = click.option(
+    "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="How rows meet."
+)
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them."
+)
+runner_option = click.option(
+    "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
+    show_default=True, help="Where the pipeline runs.",
 )  # fmt: skip

@@ -12,13 +12,16 @@ from pipelines.cli.app import Failed
 from pipelines.cli.options import (
     addresses,
     debug_option,
+    engine_option,
     json_option,
     memory_option,
     partitions_option,
+    runner_option,
     set_option,
+    strategy_option,
 )
 from pipelines.launch import launch
-from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
+from pipelines.options import RunRequest
 
 _DEFAULT_FOLDER = "kalla-evidence"
 
@@ -29,12 +32,9 @@ _DEFAULT_FOLDER = "kalla-evidence"
     "--output", type=click.Path(), metavar="DIR",
     help=f"The folder for the evidence, new or empty; {_DEFAULT_FOLDER}/<recipe id> unless given.",
 )  # fmt: skip
-@click.option("--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="How rows meet.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them.")
-@click.option(
-    "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
-    show_default=True, help="Where the pipeline runs.",
-)  # fmt: skip
+@strategy_option
+@engine_option
+@runner_option
 @partitions_option
 @memory_option
 @set_option

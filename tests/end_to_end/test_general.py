@@ -59,7 +59,7 @@ def judge(folder: Path, left: Sequence[Row], right: Sequence[Row], expected: Res
     assert counts["right_record_count"] == len(right) == counts["matched_right_count"] + counts["unmatched_right_count"]
 
 
-def run(sql: str, left: Sequence[Row], right: Sequence[Row], expected: Results, fresh: Fresh) -> Path:
+def check(sql: str, left: Sequence[Row], right: Sequence[Row], expected: Results, fresh: Fresh) -> Path:
     folder = fresh()
     drive(recipe(sql, folder, left, right), folder / "out")
     judge(folder / "out", left, right, expected)
@@ -100,7 +100,7 @@ def test_split_payments(left: list[Row], right: list[Row], numbered: Fresh) -> N
         and total(paid[row["k"]]) is not None
         and row["amt"] == total(paid[row["k"]])
     ]
-    out = run(SPLIT, left, right, expected, numbered)
+    out = check(SPLIT, left, right, expected, numbered)
     for row in read_set(out, "matched"):
         fed = [r for r in right if r["id"] in row["_right_row"]]
         assert (row["total"], row["n"]) == (total(fed), len(fed))
@@ -121,7 +121,7 @@ def test_grouped_join_with_having(left: list[Row], right: list[Row], numbered: F
         summed = total(mine[k] * len(theirs[k]))
         if summed is not None and summed > 0:
             expected.append((ids(mine[k]), ids(theirs[k])))
-    run(BOTH, left, right, expected, numbered)
+    check(BOTH, left, right, expected, numbered)
 
 
 PASSES = """
@@ -141,7 +141,7 @@ def test_union_all_of_passes(left: list[Row], right: list[Row], numbered: Fresh)
                 continue
             if l["amt"] == r["amt"] or l["day"] == r["day"]:
                 expected.append(({l["id"]}, {r["id"]}))
-    run(PASSES, left, right, expected, numbered)
+    check(PASSES, left, right, expected, numbered)
 
 
 FIRST = """
@@ -160,7 +160,7 @@ def test_first_of_each_by_window(left: list[Row], right: list[Row], numbered: Fr
         near = [r for r in right if r["k"] is not None and r["k"] == l["k"]]
         if near:
             expected.append(({l["id"]}, {min(near, key=lambda r: (r["day"], r["id"]))["id"]}))
-    run(FIRST, left, right, expected, numbered)
+    check(FIRST, left, right, expected, numbered)
 
 
 DISTINCT = "SELECT DISTINCT l.k, r.day FROM left_src l JOIN right_src r ON l.k = r.k"
@@ -175,7 +175,7 @@ def test_distinct(left: list[Row], right: list[Row], numbered: Fresh) -> None:
             if l["k"] is not None and l["k"] == r["k"]:
                 fed[l["k"], r["day"]][0].add(l["id"])
                 fed[l["k"], r["day"]][1].add(r["id"])
-    run(DISTINCT, left, right, list(fed.values()), numbered)
+    check(DISTINCT, left, right, list(fed.values()), numbered)
 
 
 FILTERED = """
@@ -200,7 +200,7 @@ def test_subqueries_filter_and_feed_nothing(left: list[Row], right: list[Row], n
                 and r["id"] not in {x["id"] for x in left if x["day"] == 4}
             ):
                 expected.append(({l["id"]}, {r["id"]}))
-    run(FILTERED, left, right, expected, numbered)
+    check(FILTERED, left, right, expected, numbered)
 
 
 OUTER = """
@@ -213,7 +213,7 @@ SELECT lid, rid, k FROM both_sides
 @given(left=tables, right=tables)
 def test_rows_without_partner_of_an_outer_join_are_no_pairs(left: list[Row], right: list[Row], numbered: Fresh) -> None:
     expected = [({l["id"]}, {r["id"]}) for l in left for r in right if l["k"] is not None and l["k"] == r["k"]]
-    run(OUTER, left, right, expected, numbered)
+    check(OUTER, left, right, expected, numbered)
 
 
 @pytest.mark.parametrize("sql", [SPLIT, BOTH, PASSES, FIRST, DISTINCT, FILTERED, OUTER])

@@ -37,7 +37,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _assert_same(duck: duckdb.DuckDBPyConnection, postgres: Run, expression: str) -> None:
+def assert_same(duck: duckdb.DuckDBPyConnection, postgres: Run, expression: str) -> None:
     meant = postgres("SELECT l._kalla_row, r._kalla_row, " + expression + " FROM left_src l, right_src r ORDER BY 1, 2")
     found = _planned(duck, expression)
     different = [(a, b) for a, b in zip(meant, found, strict=True) if not _same(a[2], b[2])]
@@ -46,7 +46,7 @@ def _assert_same(duck: duckdb.DuckDBPyConnection, postgres: Run, expression: str
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_expression_means_what_postgresql_says(duck: duckdb.DuckDBPyConnection, postgres: Run, expression: str) -> None:
-    _assert_same(duck, postgres, expression)
+    assert_same(duck, postgres, expression)
 
 
 _NUMBERS = st.sampled_from(["l.amount", "r.amount", "l.rate", "l.qty", "r.qty", "2", "0.5", "-3", "1e-2"])
@@ -82,7 +82,7 @@ def test_composed_expressions_mean_what_postgresql_says(
     duck: duckdb.DuckDBPyConnection, postgres: Run, expression: str
 ) -> None:
     """Precedence, parentheses, three-valued logic and exact arithmetic survive the rewriting."""
-    _assert_same(duck, postgres, expression)
+    assert_same(duck, postgres, expression)
 
 
 def _values(duck: duckdb.DuckDBPyConnection, expression: str) -> list[Any]:
