@@ -34,7 +34,7 @@ from pipelines.parts import Part, write_part
 from pipelines.relation import Relation, RowReader
 from pipelines.shards import PAIRS_BY_LEFT, PAIRS_BY_RIGHT, nearest_file
 from pipelines.slices import PairFile
-from pipelines.totals import Totals, total
+from pipelines.totals import Totals, read_totals
 from recipe import LEFT, RIGHT
 
 _CHUNK_MEMORY = 256 << 20
@@ -131,7 +131,8 @@ class Assembler:
         reason = pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), pa.array(_REASONS, pa.string()))
         columns = [pa.array(place + (chunk.start + 1)), reason, failed, nearest, gap]
         schema = self._layout.unmatched_schema(side)
-        out = pa.Table.from_arrays([*columns, *rows.columns], names=schema.names)
+        source = rows.columns[: len(self._relation(side).columns)]
+        out = pa.Table.from_arrays([*columns, *source], names=schema.names)
         set_name = "unmatched_left" if side == LEFT else "unmatched_right"
         few = self._layout.unmatched_few(side)
         written.parts.append(write_part(self._evidence, set_name, chunk.number, [out], schema, few))
@@ -172,7 +173,7 @@ class Assembler:
         nothing = np.full(rows.num_rows, -9)
         if sql is None:
             return nothing
-        found = self._ask(sql, **{side: _named_by_place(rows)}).column(0)
+        found = self._ask(sql, **{side: self._named(side, rows)}).column(0)
         return pc.fill_null(found, -9).to_numpy()
 
     def _totals(self, side: str, table: pa.Table, alone: np.ndarray) -> tuple[Totals, Totals]:
@@ -180,11 +181,10 @@ class Assembler:
         both = (Totals(), Totals())
         if facts.totals_sql is None:
             return both
-        marked = _named_by_place(table).append_column("alone", pa.array(alone))
+        marked = self._named(side, table).append_column("alone", pa.array(alone))
         for row in self._ask(facts.totals_sql, **{side: marked}).to_pylist():
             values = list(row.values())
-            for i, name in enumerate(facts.number_names):
-                both[1 if values[0] else 0].columns[name] = total(values[1], *values[2 + 3 * i : 5 + 3 * i])
+            both[1 if values[0] else 0].add(read_totals(values[1:], facts.number_names))
         return both
 
     # -- matched rows --------------------------------------------------------------------------------------------------
@@ -250,6 +250,13 @@ class Assembler:
 
     def _read(self, relation: Relation, chunk: Chunk) -> pa.Table:
         return _reader(self._layout, relation).read(chunk.start, chunk.stop)
+
+    def _relation(self, side: str) -> Relation:
+        return self._layout.left if side == LEFT else self._layout.right
+
+    def _named(self, side: str, table: pa.Table) -> pa.Table:
+        """Rows of a side under the engine's names."""
+        return table.rename_columns(self._relation(side).names)
 
     def _pair_file(self, side: str) -> PairFile:
         if side not in self._pairs:
@@ -367,10 +374,6 @@ def _take_or_null(values: pa.Array, index: np.ndarray) -> pa.Array:
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     combined = column.combine_chunks()
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _named_by_place(table: pa.Table) -> pa.Table:
-    return table.rename_columns([f"c{i}" for i in range(table.num_columns)])
 
 
 def _renamed(table: pa.Table, columns: tuple[PairColumn, ...]) -> pa.Table:

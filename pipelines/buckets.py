@@ -19,13 +19,15 @@ from recipe import LEFT, MatchPlan
 BATCH_ROWS = 1 << 16
 
 
-def needed_columns(plan: MatchPlan, side: str, key: Iterable[str], columns: tuple[str, ...]) -> list[int]:
-    """Places of the columns of one side that keys, conditions and candidate names read."""
+def needed_columns(plan: MatchPlan, rows: Relation, key: Iterable[str]) -> list[str]:
+    """The columns of one side, as the engine calls them, that keys, conditions and candidate names read."""
+    side = rows.side
     trees = [k.left if side == LEFT else k.right for k in plan.keys]
     trees += [c.tree for c in (*plan.conditions, *plan.left_only, *plan.right_only)]
     trees += [c.gap for c in plan.conditions if c.gap is not None]
-    names = {c.name for t in trees for c in t.find_all(exp.Column) if c.table == side} | set(key)
-    return [i for i, name in enumerate(columns) if name in names]
+    trees += [exp.column(name, table=side) for name in key]
+    names = {c.name for t in trees for c in rows.localise(t).find_all(exp.Column) if c.table == side}
+    return [name for name in rows.names if name in names]
 
 
 def split_batches(
@@ -36,7 +38,7 @@ def split_batches(
     key = sides.left_key if side == LEFT else sides.right_key
     keys = [sides.tree(k.left if side == LEFT else k.right) for k in plan.keys]
     bucket = exp.Mod(this=_hash(connection, rows, keys), expression=exp.Literal.number(buckets))
-    columns = [f"c{i}" for i in needed_columns(plan, side, key, rows.columns)]
+    columns = needed_columns(plan, rows, key)
     tree = (
         exp.select(*(exp.column(c, table=side) for c in (ROW, *columns)), exp.alias_(bucket, "bucket"))
         .from_(rows.scan().subquery(side))
@@ -94,10 +96,8 @@ def from_bytes(streams: Iterable[bytes]) -> pa.Table | None:
     return pa.concat_tables(tables).sort_by(ROW) if tables else None
 
 
-def bucket_rows(
-    connection: duckdb.DuckDBPyConnection, side: str, columns: tuple[str, ...], table: pa.Table
-) -> TableRows:
+def bucket_rows(connection: duckdb.DuckDBPyConnection, whole: Relation, table: pa.Table) -> TableRows:
     """Make a bucket's rows of one side a table of the engine."""
-    name = f"bucket_{side}"
+    name = f"bucket_{whole.side}"
     connection.register(name, table)
-    return TableRows(side, name, columns, table.num_rows)
+    return TableRows(whole.side, name, whole.columns, whole.readings, table.num_rows)

@@ -23,11 +23,11 @@ from pipelines.matching import (
     own_checks,
     own_reason_tree,
 )
-from pipelines.relation import Relation
+from pipelines.relation import Relation, localise
 from pipelines.slices import few_valued
 from pipelines.totals import totals_tree
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
-from udfs import register_functions
+from udfs import lower, register_functions
 
 ROW_FIELDS = [
     pa.field("_left_row", pa.int64(), nullable=False),
@@ -241,11 +241,19 @@ def _outputs(
             outputs.append(OutputColumn(output.name, output.side, place))
         else:
             outputs.append(OutputColumn(output.name, None, len(computed)))
-            computed.append(exp.alias_(sides.tree(output.tree), f"v{len(computed)}"))
+            computed.append(exp.alias_(_over_sources(sides, output.tree), f"v{len(computed)}"))
     if not computed:
         return tuple(outputs), None
     aligned = exp.select(*computed).from_(LEFT).sql("duckdb")
     return tuple(outputs), f"{aligned} POSITIONAL JOIN {RIGHT}"
+
+
+def _over_sources(sides: Sides, tree: exp.Expr) -> exp.Expr:
+    """A plan's tree over the sources' own columns alone: outputs are computed from those that are written."""
+    for rows in (sides.left, sides.right):
+        assert isinstance(rows, Relation)
+        tree = localise(tree, rows.side, rows.columns)
+    return lower(tree)
 
 
 def _output_fields(

@@ -1,7 +1,8 @@
 """One side of a run as the engine sees it: Parquet files in row order.
 
 Columns are called ``c0, c1, ...`` in every statement, so that no column name of a source, however it is spelt, can
-mean anything to the engine; ``rid`` is the row id, 1-based over the whole side.
+mean anything to the engine; ``rid`` is the row id, 1-based over the whole side. Texts that match_sql reads as numbers
+or dates are read once, when the side is staged, into further columns ``p0, p1, ...``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -34,12 +35,13 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Relation:
-    """``files`` in row order; ``columns`` are the source's names, in file order; row ids begin after ``before``
-    rows."""
+    """``files`` in row order; ``columns`` are the source's names, in file order, and ``readings`` what stands in the
+    columns behind them (see ``localise``); row ids begin after ``before`` rows."""
 
     side: str
     files: tuple[DataFile, ...]
     columns: tuple[str, ...]
+    readings: tuple[str, ...] = ()
     before: int = 0
 
     @cached_property
@@ -50,12 +52,17 @@ class Relation:
         """Every file as a relation of its own, with its rows' ids unchanged."""
         before = self.before
         for file in self.files:
-            yield Relation(self.side, (file,), self.columns, before)
+            yield replace(self, files=(file,), before=before)
             before += file.rows
 
+    @property
+    def names(self) -> list[str]:
+        """The files' columns as the engine calls them."""
+        return [*(f"c{i}" for i in range(len(self.columns))), *(f"p{i}" for i in range(len(self.readings)))]
+
     def scan(self) -> exp.Select:
-        """``SELECT rid, c0, c1 ... `` over all rows; the engine reads only the columns that are used."""
-        names = [f"c{i}" for i in range(len(self.columns))]
+        """``SELECT rid, c0, c1 ..., p0 ...`` over all rows; the engine reads only the columns that are used."""
+        names = self.names
         source = exp.Anonymous(
             this="read_parquet",
             expressions=[
@@ -89,17 +96,18 @@ class Relation:
         return exp.Add(this=number, expression=start)
 
     def localise(self, tree: exp.Expr) -> exp.Expr:
-        """Rename this side's source columns in a plan's tree to the engine's names."""
-        return localise(tree, self.side, self.columns)
+        return localise(tree, self.side, self.columns, self.readings)
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """A side's rows in a table of the engine, with ``rid`` and those of ``c0, c1, ...`` that matching needs."""
+    """A side's rows in a table of the engine, with ``rid`` and those of ``c0, c1, ..., p0, ...`` that matching
+    needs."""
 
     side: str
     table: str
     columns: tuple[str, ...]
+    readings: tuple[str, ...]
     rows: int
 
     def scan(self) -> exp.Select:
@@ -107,15 +115,18 @@ class TableRows:
         return exp.select("*").from_(self.table)
 
     def localise(self, tree: exp.Expr) -> exp.Expr:
-        return localise(tree, self.side, self.columns)
+        return localise(tree, self.side, self.columns, self.readings)
 
 
-def localise(tree: exp.Expr, side: str, columns: Sequence[str]) -> exp.Expr:
-    """The tree with each column of ``side`` called by its place among ``columns``."""
+def localise(tree: exp.Expr, side: str, columns: Sequence[str], readings: Sequence[str] = ()) -> exp.Expr:
+    """A plan's tree with each column of ``side`` called by its place among ``columns``, and each reading of a text by
+    its place among ``readings``, the plan's trees as SQL text."""
 
     def rename(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table == side:
             return exp.column(f"c{columns.index(node.name)}", table=side)
+        if readings and isinstance(node, exp.Anonymous) and (text := node.sql()) in readings:
+            return exp.column(f"p{readings.index(text)}", table=side)
         return node
 
     return tree.transform(rename)

@@ -40,7 +40,7 @@ from pipelines.manifest import (
 from pipelines.options import RunRequest
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
-from pipelines.stage import StageTask
+from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir, check_output
 from recipe import LEFT, RIGHT, KallaError, Kind
@@ -104,13 +104,16 @@ def plan_steps(
     relations: dict[str, Relation] = {}
     tasks: list[StageTask] = []
     schemas: dict[str, pa.Schema] = {}
+    readings: dict[str, Readings] = {}
     for side, connector in prepared.connectors.items():
         source = prepared.sources[side]
         names = tuple(c.name for c in prepared.schemas[side])
         schemas[side] = connector.arrow_schema()
+        readings[side] = Readings.of(prepared.plan, side, names)
         path = None if source.filters else connector.in_place_path()
         if (
             path
+            and not readings[side].texts
             and prepared.run_plan.strategy == "local"
             and not _reads_doubles(prepared, side)
             and usable_in_place(path)
@@ -118,7 +121,9 @@ def plan_steps(
             relations[side] = Relation(side, (DataFile(path, connector.count()),), names)
             continue
         tasks += [
-            StageTask(side, source.alias, connector, snapshots[side], split, source.filters, str(work.scratch))
+            StageTask(
+                side, source.alias, connector, snapshots[side], split, source.filters, readings[side], str(work.scratch)
+            )
             for split in connector.plan_splits(snapshots[side], request.partitions)
         ]
     state = RunState(
@@ -126,6 +131,7 @@ def plan_steps(
         columns={side: tuple(c.name for c in prepared.schemas[side]) for side in prepared.sources},
         keys={side: source.primary_key for side, source in prepared.sources.items()},
         schemas=schemas,
+        readings=readings,
         aliases={side: source.alias for side, source in prepared.sources.items()},
         scratch=str(work.scratch),
         evidence=str(work.evidence),

@@ -35,11 +35,18 @@ def row_bytes(relation: Relation) -> int:
 
 
 def few_valued(relation: Relation) -> list[int]:
-    """Places of the columns whose values repeat so much, in the first rows, that a dictionary pays."""
+    """Places of the source's columns that are ``repetitive`` in the first rows."""
     batch = first_rows(relation)
     if batch is None:
         return []
-    return [i for i, column in enumerate(batch.columns) if pc.count_distinct(column).as_py() * 8 <= batch.num_rows]
+    found = repetitive(pa.Table.from_batches([batch]))
+    return [i for i, name in enumerate(batch.schema.names[: len(relation.columns)]) if name in found]
+
+
+def repetitive(table: pa.Table) -> list[str]:
+    """The columns whose values repeat so much, in the table's first rows, that a dictionary pays."""
+    first = table.slice(0, _SAMPLE_ROWS)
+    return [name for name in first.column_names if pc.count_distinct(first[name]).as_py() * 8 <= first.num_rows]
 
 
 def slice_rows(*relations: Relation) -> int:

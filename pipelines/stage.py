@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlglot import exp
 
 from connectors import Connector, Snapshot, Split
+from pipelines import engine
 from pipelines.parts import ROW_GROUP_ROWS
-from pipelines.relation import DataFile, Relation
-from recipe import FilterCondition
+from pipelines.relation import DataFile, Relation, localise
+from pipelines.slices import repetitive
+from recipe import FilterCondition, MatchPlan
+from udfs import lower
+
+_MEMORY = 256 << 20
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Texts of one side that match_sql reads as numbers or dates: the plan's trees as SQL text, which name them, and
+    the statement that reads them from a table called as the side; None for none."""
+
+    texts: tuple[str, ...]
+    sql: str | None
+
+    @classmethod
+    def of(cls, plan: MatchPlan, side: str, columns: Sequence[str]) -> Readings:
+        found = {parse.parsed.sql(): parse.parsed for parse in plan.parses if parse.side == side}
+        trees = [exp.alias_(lower(localise(t, side, columns)), f"p{i}") for i, t in enumerate(found.values())]
+        return cls(tuple(found), exp.select(*trees).from_(side).sql("duckdb") if trees else None)
 
 
 @dataclass(frozen=True)
@@ -26,6 +49,7 @@ class StageTask:
     snapshot: Snapshot
     split: Split
     filters: tuple[FilterCondition, ...]
+    readings: Readings
     folder: str
 
 
@@ -44,17 +68,43 @@ def stage_split(task: StageTask) -> Staged:
     path = Path(task.folder) / f"staged-{task.side}-{task.split.index:05d}.parquet"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     schema = task.connector.arrow_schema()
-    # Names of a source are data: files of our own number their columns.
-    named = pa.schema([pa.field(f"c{i}", field.type) for i, field in enumerate(schema)])
     rows = 0
-    # Scratch data is read back once or twice: cheap compression, no dictionaries, no statistics.
-    with pq.ParquetWriter(partial, named, compression="lz4", use_dictionary=False, write_statistics=False) as writer:
+    with contextlib.ExitStack() as stack:
+        complete = _reader(stack, task)
         batches = task.connector.read(task.snapshot, task.split, task.filters)
-        for table in grouped(batches, schema, ROW_GROUP_ROWS):
-            writer.write_table(table.rename_columns(named.names), row_group_size=ROW_GROUP_ROWS)
+        tables = map(complete, grouped(batches, schema, ROW_GROUP_ROWS))
+        first = next(tables, None)
+        if first is None:
+            first = complete(schema.empty_table())
+        # Scratch data is read back once or twice: cheap compression, no statistics.
+        options = {"compression": "lz4", "use_dictionary": repetitive(first), "write_statistics": False}
+        writer = stack.enter_context(pq.ParquetWriter(partial, first.schema, **options))
+        for table in chain([first], tables):
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
     os.replace(partial, path)
     return Staged(task.side, task.split.index, str(path), rows)
+
+
+def _reader(stack: contextlib.ExitStack, task: StageTask) -> Callable[[pa.Table], pa.Table]:
+    """What makes rows of the source rows of a staged file: columns by number, for names of a source are data, and the
+    readings behind them."""
+
+    def numbered(table: pa.Table) -> pa.Table:
+        return table.rename_columns([f"c{i}" for i in range(table.num_columns)])
+
+    sql = task.readings.sql
+    if sql is None:
+        return numbered
+    connection = stack.enter_context(engine.connect(Path(task.folder), _MEMORY, threads=1, ordered=True))
+
+    def read(table: pa.Table) -> pa.Table:
+        table = numbered(table)
+        connection.register(task.side, table)
+        found = connection.sql(sql).to_arrow_table()
+        return pa.table([*table.columns, *found.columns], names=[*table.column_names, *found.column_names])
+
+    return read
 
 
 def grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, most: int) -> Iterator[pa.Table]:
@@ -71,7 +121,7 @@ def grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, most: int) -> 
         yield pa.Table.from_batches(held, schema)
 
 
-def staged_relation(side: str, columns: Sequence[str], staged: Iterable[Staged]) -> Relation:
+def staged_relation(side: str, columns: Sequence[str], readings: Readings, staged: Iterable[Staged]) -> Relation:
     """The side's rows in split order, whatever order the workers finished in."""
     mine = sorted((s for s in staged if s.side == side), key=lambda s: s.index)
-    return Relation(side, tuple(DataFile(s.path, s.rows) for s in mine), tuple(columns))
+    return Relation(side, tuple(DataFile(s.path, s.rows) for s in mine), tuple(columns), readings.texts)

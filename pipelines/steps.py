@@ -24,7 +24,7 @@ from pipelines.parts import Part
 from pipelines.relation import Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
-from pipelines.stage import Staged, StageTask, stage_split, staged_relation
+from pipelines.stage import Readings, Staged, StageTask, stage_split, staged_relation
 from pipelines.totals import Totals, read_totals, totals_tree
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
@@ -40,6 +40,7 @@ class RunState:
     columns: Mapping[str, tuple[str, ...]]
     keys: Mapping[str, tuple[str, ...]]
     schemas: Mapping[str, pa.Schema]
+    readings: Mapping[str, Readings]
     aliases: Mapping[str, str]
     scratch: str
     evidence: str
@@ -68,8 +69,7 @@ class Made:
     layout: Layout
     right: tuple[Chunk, ...]
     left: tuple[Chunk, ...]
-    source_totals: Mapping[str, Totals]
-    unparsed: Mapping[str, dict[str, int]]
+    facts: Mapping[str, tuple[Totals, dict[str, int]]]
     matched: tuple[Part, ...] = ()
     pairs: int = 0
 
@@ -126,7 +126,7 @@ def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
     relations = dict(state.relations)
     for side in (LEFT, RIGHT):
         if side not in relations:
-            relations[side] = staged_relation(side, state.columns[side], found)
+            relations[side] = staged_relation(side, state.columns[side], state.readings[side], found)
         progress.emit("side", source=state.aliases[side], side=side, rows=relations[side].rows)
     ready = dataclasses.replace(state, relations=relations)
     _keep(state.folder, _STATE, ready)
@@ -188,7 +188,7 @@ def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterab
     tables = {LEFT: from_bytes(left), RIGHT: from_bytes(right)}
     if tables[LEFT] is not None and tables[RIGHT] is not None:
         with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
-            rows = {s: bucket_rows(connection, s, state.columns[s], t) for s, t in tables.items() if t is not None}
+            rows = {s: bucket_rows(connection, state.relations[s], t) for s, t in tables.items() if t is not None}
             match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
     return bucket
 
@@ -200,8 +200,7 @@ def merge(folder: Path) -> Made:
     general = state.plan.kind is PlanClass.GENERAL
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         pairs = 0 if general else merge_shards(connection, state.folder)
-        totals = {side: _source_totals(connection, state, side) for side in (LEFT, RIGHT)}
-        unparsed = {side: _unparsed(connection, state, side) for side in (LEFT, RIGHT)}
+        facts = {side: _source_facts(connection, state, side) for side in (LEFT, RIGHT)}
     left, right = state.relations[LEFT], state.relations[RIGHT]
     most = slice_rows(left, right)
     pair_file = PairFile(state.folder / PAIRS_BY_LEFT, "lr")
@@ -218,7 +217,7 @@ def merge(folder: Path) -> Made:
         layout = dataclasses.replace(layout, matched_schema=found_schema(state.folder, state.plan))
         pairs = sum(p.rows for p in parts)
     progress.emit("pairs", matched_count=pairs, chunks=len(slices) + len(chunks))
-    made = Made(layout, _numbered(chunks), _numbered(slices), totals, unparsed, tuple(parts), pairs)
+    made = Made(layout, _numbered(chunks), _numbered(slices), facts, tuple(parts), pairs)
     _keep(folder, _MADE, made)
     return made
 
@@ -249,7 +248,7 @@ def summarise(folder: Path, left: list[Written]) -> Summary:
     summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
     for name, side, chunks in ((LEFT, summary.left, left), (RIGHT, summary.right, right)):
         side.keys = _key_facts(state, name, chunks)
-        side.source, side.unparsed = made.source_totals[name], made.unparsed[name]
+        side.source, side.unparsed = made.facts[name]
         for written in chunks:
             side.rows += written.rows
             side.unmatched += written.unmatched_rows
@@ -275,37 +274,27 @@ def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFact
         return count_keys(connection, relation, state.keys[side])
 
 
-def _unparsed(connection: engine.Connection, state: RunState, side: str) -> dict[str, int]:
-    """How many texts of each column that the rule reads as a number or date are none."""
-    parses = [p for p in state.plan.parses if p.side == side]
-    if not parses:
-        return {}
-    sides = state.sides()
-    counted = [
-        exp.Sum(
-            this=exp.Case(
-                ifs=[exp.If(this=unparsed_tree(sides, p), true=exp.Literal.number(1))], default=exp.Literal.number(0)
-            )
-        )
-        for p in parses
-    ]
-    row = connection.execute(exp.select(*counted).from_(sides.from_(side)).sql("duckdb")).fetchone()
-    assert row is not None, "an aggregate without GROUP BY gives one row"
-    found: dict[str, int] = {}
-    for parse, number in zip(parses, row, strict=True):
-        found[parse.column] = max(found.get(parse.column, 0), int(number or 0))
-    return {name: number for name, number in found.items() if number}
-
-
-def _source_totals(connection: engine.Connection, state: RunState, side: str) -> Totals:
-    """Control totals over all records of one side, straight from its files."""
+def _source_facts(connection: engine.Connection, state: RunState, side: str) -> tuple[Totals, dict[str, int]]:
+    """One look at all records of one side: control totals, and how many texts of each column that the rule reads as a
+    number or date are none."""
     numbers = state.plan.left_numbers if side == LEFT else state.plan.right_numbers
-    if not numbers:
-        return Totals()
+    parses = [p for p in state.plan.parses if p.side == side]
+    if not numbers and not parses:
+        return Totals(), {}
     sides = state.sides()
-    trees = [(name, sides.tree(lenient(tree))) for name, tree in numbers]
-    sql = totals_tree(trees, sides.from_(side)).sql("duckdb")
-    return read_totals(connection, sql, [name for name, _ in numbers])
+    asked = totals_tree([(name, sides.tree(lenient(tree))) for name, tree in numbers], sides.from_(side))
+    asked = asked.select(*(_count_where(unparsed_tree(sides, p)) for p in parses))
+    row = connection.execute(asked.sql("duckdb")).fetchone()
+    assert row is not None, "an aggregate without GROUP BY gives one row"
+    unparsed: dict[str, int] = {}
+    for parse, number in zip(parses, row[len(row) - len(parses) :], strict=True):
+        unparsed[parse.column] = max(unparsed.get(parse.column, 0), number)
+    totals = read_totals(row, [name for name, _ in numbers])
+    return totals, {name: number for name, number in unparsed.items() if number}
+
+
+def _count_where(test: exp.Expr) -> exp.Count:
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=test, true=exp.Literal.number(1))]))
 
 
 def _numbered(ranges: Iterable[tuple[int, int]]) -> tuple[Chunk, ...]:

@@ -64,15 +64,13 @@ def _lower_call(call: exp.Anonymous) -> exp.Expression:
 
 
 def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add the vectorised functions that lowered trees call to the connection's database; repeating it is
-    harmless.
+    """Add the vectorised functions that lowered trees call to the connection's database, once: DuckDB refuses to
+    define a function again.
 
     Close the connection before the interpreter ends, as DuckDB otherwise complains on standard error.
     """
-    rows = connection.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
-    present = {name for (name,) in rows}
     for function in REGISTRY.values():
-        if function.arrow is not None and function.arrow.name not in present:
+        if function.arrow is not None:
             _register(connection, function.arrow)
 
 
