@@ -351,6 +351,13 @@ def _reader(layout: Layout, relation: Relation) -> RowReader:
         return _readers[run, relation.side]
 
 
+def let_go() -> None:
+    """Give back the memory that decoded rows took, once all are written: the engine may need it for the keys."""
+    with _readers_lock:
+        _readers.clear()
+    pa.default_memory_pool().release_unused()
+
+
 def assembler(layout: Layout) -> Assembler:
     """This thread's assembler for the layout's run."""
     held: tuple[str, Assembler] | None = getattr(_local, "held", None)

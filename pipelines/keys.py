@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from pipelines.relation import Relation
 
-_MOST_HASHES = 1 << 25  # 256 MiB of hashes; beyond, grouping spills where sorting in memory could not
+_HASH_BATCH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,21 @@ def all_rising(runs: Iterable[KeyRun]) -> bool:
     return all(before.last < after.first for before, after in pairwise(ordered))
 
 
-def count_keys(connection: duckdb.DuckDBPyConnection, relation: Relation, keys: Sequence[str]) -> KeyFacts:
-    """Count a side's repeated and empty keys. Equal keys have equal hashes: where no two hashes are equal, nothing
-    repeats and the keys themselves need not be grouped."""
+def count_keys(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, keys: Sequence[str], memory: int
+) -> KeyFacts:
+    """Count a side's repeated and empty keys.
+
+    Equal keys have equal hashes: where no two hashes are equal, nothing repeats and the keys themselves need not be
+    grouped. Hashes that do not fit into ``memory`` bytes are not made: grouping spills where sorting could not.
+    """
     columns = [exp.column(f"c{relation.columns.index(name)}") for name in keys]
     filled = exp.and_(*(exp.Not(this=exp.Is(this=c.copy(), expression=exp.null())) for c in columns))
     rows = relation.scan().subquery("s")
-    if relation.rows <= _MOST_HASHES:
+    if relation.rows * np.uint64().itemsize <= memory:
         hashed = exp.select(exp.alias_(exp.Anonymous(this="hash", expressions=columns), "h")).from_(rows).where(filled)
-        hashes = connection.sql(hashed.sql("duckdb")).to_arrow_table()["h"].to_numpy()
-        hashes = np.sort(hashes)
+        hashes = _all_values(connection, hashed, relation.rows)
+        hashes.sort()
         if not (hashes[1:] == hashes[:-1]).any():
             return KeyFacts(0, relation.rows - len(hashes))
     groups = (
@@ -86,3 +91,12 @@ def count_keys(connection: duckdb.DuckDBPyConnection, relation: Relation, keys: 
     row = connection.execute(exp.select(repeated, exp.Sum(this=exp.column("n"))).from_(groups).sql("duckdb")).fetchone()
     assert row is not None, "an aggregate without GROUP BY gives one row"
     return KeyFacts(int(row[0] or 0), relation.rows - int(row[1] or 0))
+
+
+def _all_values(connection: duckdb.DuckDBPyConnection, tree: exp.Select, most: int) -> np.ndarray:
+    """The one column of at most ``most`` unsigned integers that a query gives, held once."""
+    found, count = np.empty(most, np.uint64), 0
+    for batch in connection.sql(tree.sql("duckdb")).to_arrow_reader(_HASH_BATCH):
+        found[count : count + batch.num_rows] = batch.column(0).to_numpy()
+        count += batch.num_rows
+    return found[:count]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from pipelines import engine, progress
-from pipelines.assemble import Chunk, Written, assembler
+from pipelines.assemble import Chunk, Written, assembler, let_go
 from pipelines.buckets import bucket_rows, from_bytes, split_batches
 from pipelines.general import found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
@@ -269,9 +269,11 @@ def read_summary(scratch: Path) -> Summary:
 def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFacts:
     if all_rising(written.keys for written in chunks if written.keys):
         return KeyFacts(0, 0)
+    let_go()
     relation = state.relations[side]
-    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
-        return count_keys(connection, relation, state.keys[side])
+    memory = engine.engine_memory(state.memory)
+    with engine.connect(state.folder, memory, state.files()) as connection:
+        return count_keys(connection, relation, state.keys[side], memory // 4)
 
 
 def _source_facts(connection: engine.Connection, state: RunState, side: str) -> tuple[Totals, dict[str, int]]:

@@ -30,17 +30,22 @@ class PageColumn:
 
     name: str
     type: str
+    nullable: bool = True
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a set as text cells (contract 1.5), None for an empty one. ``total`` counts the whole set."""
+    """Some rows of a set as text cells (contract 1.5), None for an empty one.
+
+    ``total`` counts the rows that the page was taken from, ``set_rows`` those of the whole set.
+    """
 
     set_name: str
     columns: tuple[PageColumn, ...]
     rows: list[list[str | None]]
     total: int
     offset: int
+    set_rows: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Evidence:
         self.folder = Path(folder).absolute()
         self._text = _read_manifest(self.folder)
         self.manifest: dict[str, Any] = check_manifest(_decoded(self._text))
+        self._schemas: dict[str, pa.Schema] = {}
 
     @cached_property
     def manifest_sha256(self) -> str:
@@ -101,8 +107,10 @@ class Evidence:
     def schema(self, set_name: str) -> pa.Schema:
         """The set's columns; a set without rows has them too. Raises EvidenceError."""
         for part in self.parts(set_name):
-            with open_part(part) as file:
-                return file.schema_arrow
+            if set_name not in self._schemas:
+                with open_part(part) as file:
+                    self._schemas[set_name] = file.schema_arrow
+            return self._schemas[set_name]
         raise EvidenceError(f"The manifest lists no part of {set_name}.", hint="Check it with kalla verify.")
 
     def rows(self, set_name: str, limit: int = 50, offset: int = 0) -> Page:
@@ -112,8 +120,8 @@ class Evidence:
         rows: list[list[str | None]] = []
         for batch in self.batches(set_name, start, start + max(limit, 0)):
             rows += [list(row) for row in zip(*text_columns(batch), strict=True)]
-        columns = tuple(PageColumn(field.name, type_name(field.type)) for field in schema)
-        return Page(set_name, columns, rows, self.total(set_name), start)
+        total = self.total(set_name)
+        return Page(set_name, page_columns(schema), rows, total, start, total)
 
     def batches(self, set_name: str, start: int = 0, stop: int | None = None) -> Iterator[pa.RecordBatch]:
         """The rows ``start`` <= place < ``stop`` of a set in order, in batches of bounded size."""
@@ -173,6 +181,11 @@ def _damaged(part: PartFile, error: Exception) -> EvidenceError:
     )
 
 
+def page_columns(schema: pa.Schema) -> tuple[PageColumn, ...]:
+    """What a page says of its columns."""
+    return tuple(PageColumn(field.name, type_name(field.type), field.nullable) for field in schema)
+
+
 def text_columns(batch: pa.RecordBatch) -> list[list[str | None]]:
     """The cells of each column as text; a list of row ids as ``1 2 3``."""
     return [_texts(column) for column in batch.columns]
@@ -181,7 +194,7 @@ def text_columns(batch: pa.RecordBatch) -> list[list[str | None]]:
 def _texts(column: pa.Array) -> list[str | None]:
     kind = column.type
     if is_ids(kind):
-        return [None if value is None else " ".join(map(str, value)) for value in column.to_pylist()]
+        return [None if v is None else " ".join(format_cell(e) or "" for e in v) for v in column.to_pylist()]
     if _is_plain(kind):
         texts: list[str | None] = column.cast(pa.string()).to_pylist()
         return texts

@@ -13,13 +13,13 @@ import pyarrow as pa
 from sqlglot import exp, parse_one
 
 from pipelines.engine import Connection
+from pipelines.evidence.columns import SIDES, number_format, source_places
 from pipelines.evidence.files import MOST_NAMED, Check, result
 from pipelines.evidence.reader import Evidence, is_ids
+from pipelines.evidence.tables import scan
 from pipelines.matching import REASONS
 from udfs import lower
 
-SIDES = ("left", "right")
-_PLACE = "file_index * 4294967296 + file_row"  # a row of any part; no part has 2^32 rows
 _DIGITS = 80
 
 
@@ -160,7 +160,7 @@ class Records:
         yield from self._unmatched_problems(side, name, total["unmatched"], sums["unmatched"])
 
     def _unmatched_problems(self, side: str, name: str, stated: dict[str, Any], stated_sum: Decimal) -> Iterator[str]:
-        place = self._source_place(side, name)
+        place = source_places(self._evidence, side).get(name)
         if place is None:
             yield "the unmatched rows have no such column"
             return
@@ -173,13 +173,6 @@ class Records:
             yield f"the unmatched rows add up to {Decimal(found or 0):f}, the manifest says {stated_sum:f}"
         if rows - filled != stated["empty"]:
             yield f"{rows - filled:,} unmatched rows have no number, the manifest says {stated['empty']:,}"
-
-    def _source_place(self, side: str, name: str) -> int | None:
-        """Where a source's column stands in the unmatched set: after the fixed ones, whatever it is called there."""
-        names = [c["name"] for c in self._evidence.manifest["sources"][side]["columns"]]
-        schema = self._schemas[f"unmatched_{side}"]
-        fixed = len(schema) - len(names)
-        return fixed + names.index(name) if name in names and fixed >= 0 else None
 
     def _number(self, side: str, kind: pa.DataType) -> exp.Expr:
         """The number that ``cell`` of an unmatched set holds, as the run had read it."""
@@ -231,21 +224,8 @@ class Records:
 
     def _scan(self, set_name: str, wanted: dict[int, str], place: bool = False) -> exp.Select:
         """The columns at the given places of a set's parts, by new names: a source's own names mean nothing here."""
-        paths = [exp.Literal.string(str(self._links[part.name])) for part in self._evidence.parts(set_name)]
-        source = exp.Anonymous(
-            this="read_parquet",
-            expressions=[
-                exp.Array(expressions=paths),
-                exp.EQ(this=exp.column("file_row_number"), expression=exp.true()),
-            ],
-        )
-        names = [f"c{i}" for i in range(len(self._schemas[set_name]))]
-        columns = [exp.to_identifier(n) for n in [*names, "file_row"]]
-        table = exp.Table(this=source, alias=exp.TableAlias(this=exp.to_identifier("t"), columns=columns))
-        selected = [exp.alias_(exp.column(names[i]), name) for i, name in wanted.items()]
-        if place:
-            selected.append(exp.alias_(parse_one(_PLACE, dialect="duckdb"), "place"))
-        return exp.select(*selected).from_(table)
+        paths = [str(self._links[part.name]) for part in self._evidence.parts(set_name)]
+        return scan(paths, len(self._schemas[set_name]), wanted, place)
 
     def _create(self, table: str, tree: exp.Expr) -> None:
         create = exp.Create(this=exp.to_table(table), kind="TABLE", expression=tree)
@@ -276,12 +256,6 @@ def _one(sql: str, **named: str | int | exp.Expr) -> exp.Query:
     tree = parse_one(sql, dialect="duckdb").transform(place)
     assert isinstance(tree, exp.Query), "templates are queries"
     return tree
-
-
-def number_format(recipe: dict[str, Any], side: str) -> tuple[str, str]:
-    """Decimal mark and thousands mark of a side's texts, by the recipe."""
-    form = recipe["sources"][side].get("format") or {}
-    return str(form.get("decimal", ".")), str(form.get("thousands", ""))
 
 
 def guarded(name: str, check: Callable[..., Check], *arguments: str) -> Check:

@@ -12,9 +12,10 @@ import duckdb
 
 from pipelines import engine
 from pipelines.errors import EvidenceError
+from pipelines.evidence.columns import SIDES
 from pipelines.evidence.files import Check, check_bytes, check_files, check_rows, result
 from pipelines.evidence.reader import Evidence
-from pipelines.evidence.records import SIDES, Records, guarded, not_checked
+from pipelines.evidence.records import Records, guarded, not_checked
 from pipelines.workdir import SETS
 from recipe import write_json
 

@@ -15,8 +15,8 @@ from xlsxwriter.worksheet import Worksheet
 
 from pipelines.errors import EvidenceError
 from pipelines.evidence.cells import Cell, NumberTexts, cell_maker, number_pattern
+from pipelines.evidence.columns import SIDES, number_texts
 from pipelines.evidence.reader import Evidence
-from pipelines.evidence.records import SIDES, number_format
 from pipelines.matching import REASONS
 from pipelines.workdir import SETS
 
@@ -72,7 +72,7 @@ def _check_size(evidence: Evidence, sets: tuple[str, ...] | list[str]) -> None:
 def _write_set(book: xlsxwriter.Workbook, evidence: Evidence, set_name: str) -> int:
     schema = evidence.schema(set_name)
     sheet = book.add_worksheet(_TITLES[set_name])
-    numbers = {i: _number_texts(evidence, set_name, field) for i, field in enumerate(schema)}
+    numbers = {i: number_texts(evidence, set_name, field.name) for i, field in enumerate(schema)}
     formats = []
     for i, field in enumerate(schema):
         pattern = number_pattern(field.type, numbers[i])
@@ -112,23 +112,6 @@ def _write_row(sheet: Worksheet, row: int, cells: list[Any], formats: list[Forma
                 code="evidence.cell_too_long",
                 hint="Export it with --format csv or parquet.",
             )
-
-
-def _number_texts(evidence: Evidence, set_name: str, field: pa.Field) -> NumberTexts | None:
-    """How a text column is read as a number: only columns that the run itself read so, which have a control total."""
-    found = set()
-    for side in SIDES:
-        for name in evidence.manifest["control_totals"][side]:
-            names = (
-                {name}
-                if set_name == f"unmatched_{side}"
-                else {name, f"{side}_{name}"}
-                if set_name == "matched"
-                else set()
-            )
-            if field.name in names:
-                found.add(number_format(evidence.recipe, side))
-    return NumberTexts(*found.pop()) if len(found) == 1 else None
 
 
 # --- the summary sheet ----------------------------------------------------------------------------------------------
