@@ -62,9 +62,7 @@ def all_rising(runs: Iterable[KeyRun]) -> bool:
     return all(before.last < after.first for before, after in pairwise(ordered))
 
 
-def count_keys(
-    connection: duckdb.DuckDBPyConnection, relation: Relation, keys: Sequence[str], memory: int
-) -> KeyFacts:
+def count_keys(connection: duckdb.DuckDBPyConnection, relation: Relation, keys: Sequence[str], memory: int) -> KeyFacts:
     """Count a side's repeated and empty keys.
 
     Equal keys have equal hashes: where no two hashes are equal, nothing repeats and the keys themselves need not be

@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.errors import FULL, OutputRefused, PipelineError
@@ -21,6 +22,7 @@ from pipelines.paths import glob_escape
 MANIFEST = "manifest.json"
 SETS = ("matched", "unmatched_left", "unmatched_right")
 _KNOWN = {MANIFEST, *SETS}
+_FLUSHES = 8
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -154,11 +156,14 @@ def _sync(path: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Flush the folders; the manifest was flushed as it was written.
+    """Flush every part and the folders; the manifest was flushed as it was written.
 
-    Parts are left to the system, for waiting on them costs a tenth of a large run: what a power cut takes from them
-    shows in their hashes, and a killed process takes nothing.
+    After a power cut there is the whole evidence or none. The system has been writing parts out since they were
+    closed, so most of the waiting is over.
     """
+    with ThreadPoolExecutor(_FLUSHES) as pool:
+        for _ in pool.map(_sync, [part for name in SETS for part in (folder / name).iterdir()]):
+            pass
     for name in SETS:
         _sync(folder / name)
     _sync(folder)
