@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.options import RunRequest
-from pipelines.progress import FD_VARIABLE, PARENT_VARIABLE
+from pipelines.parent import PARENT_VARIABLE, end_with_parent
+from pipelines.progress import FD_VARIABLE
+
+__all__ = ["Event", "RunRequest", "anonymous_memory", "end_with_parent", "launch"]
 
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1

@@ -12,7 +12,6 @@ import threading
 from typing import Any
 
 FD_VARIABLE = "KALLA_EVENTS_FD"
-PARENT_VARIABLE = "KALLA_PARENT_PID"
 STAGES = ("staging", "matching", "writing_results")
 
 _lock = threading.Lock()

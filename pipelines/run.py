@@ -8,12 +8,10 @@ does.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
 import pickle
-import signal
 import sys
 import time
 import traceback
@@ -38,6 +36,7 @@ from pipelines.manifest import (
     write_manifest,
 )
 from pipelines.options import RunRequest
+from pipelines.parent import end_with_parent
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import Readings, StageTask
@@ -46,7 +45,6 @@ from pipelines.workdir import WorkDir, check_output
 from recipe import LEFT, RIGHT, KallaError, Kind
 
 _CORES = os.cpu_count() or 1
-_PR_SET_PDEATHSIG = 1
 
 
 def execute(request: RunRequest) -> dict[str, Any]:
@@ -225,16 +223,6 @@ def _write_outcome(path: Path, document: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}")
     partial.write_text(json.dumps(document), encoding="utf-8")
     os.replace(partial, path)
-
-
-def end_with_parent() -> None:
-    """Have the kernel kill this process when its launcher dies: nobody would learn how the run ended."""
-    parent = os.environ.get(progress.PARENT_VARIABLE)
-    if not parent:
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it died before the line above
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> int:
