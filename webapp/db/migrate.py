@@ -1,0 +1,67 @@
+"""Running the packaged migrations from code. ``Database.migrate`` is the way in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
+
+from webapp.errors import SettingsError
+
+_FOLDER = Path(__file__).with_name("migrations")
+_ADVISORY_LOCK = 0x6B616C6C61  # "kalla" in ASCII
+_ONE_AT_A_TIME = threading.Lock()  # alembic keeps the migration at work in a global
+
+
+def sqlite(engine: Engine, path: Path) -> None:
+    """Migrate a SQLite file; a lock file beside it holds back other processes."""
+    engine.connect().close()  # makes the folder
+    with _ONE_AT_A_TIME, _locked(path.with_name(path.name + ".lock")):
+        with engine.connect() as connection:
+            # Kept in the file. Not asked for at every connect: two that ask for it at once get "locked".
+            connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
+        with engine.begin() as connection:
+            upgrade(connection)
+
+
+def postgres(engine: Engine) -> None:
+    """Migrate a PostgreSQL database in one transaction, which also holds the lock."""
+    with _ONE_AT_A_TIME, engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        upgrade(connection)
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run what is missing up to ``revision``, inside the transaction of ``connection``."""
+    try:
+        command.upgrade(configuration(connection), revision)
+    except CommandError:
+        raise SettingsError(
+            "The app database was set up by a newer Kalla.", hint="Start that version, or use another database."
+        ) from None
+
+
+def configuration(connection: Connection) -> Config:
+    """What alembic needs to know; there is no alembic.ini."""
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Versioned changes of the app database. A new one is a module in ``versions`` that names its predecessor."""

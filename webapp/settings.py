@@ -1,0 +1,121 @@
+"""Every setting of the app and the runner, read once from the environment. docs/settings.md lists them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from webapp.errors import SettingsError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Plain values; secrets do not show in ``repr``. One variable a field, named in ``from_environment``."""
+
+    staging_path: Path
+    database_url: str = field(repr=False)
+    bind_host: str = "127.0.0.1"
+    port: int = 3000
+    worker_url: str | None = None
+    nats_url: str | None = field(default=None, repr=False)
+    callback_url: str | None = None
+    callback_secrets: tuple[str, ...] = field(default=(), repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    callback_origins: tuple[str, ...] = ()
+    local_roots: tuple[Path, ...] = ()
+    uploads_bucket: str = "kalla-uploads"
+    results_bucket: str = "kalla-results"
+    max_upload_bytes: int = 2_147_483_648
+    upload_ttl_days: int = 7
+    run_stale_seconds: int = 300
+    log_level: str = "info"
+    runner_port: int = 8080
+    partitions: int = 4
+    max_jobs: int = 4
+    queue_size: int = 64
+    job_timeout_seconds: int = 21_600
+    memory_limit: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Raises SettingsError ``settings.invalid`` for a value that is none."""
+        read = _Reader(environment)
+        staging = Path(read.text("STAGING_PATH", "./staging")).absolute()
+        return cls(
+            staging_path=staging,
+            database_url=read.text("DATABASE_URL", f"sqlite:///{staging / 'kalla.db'}"),
+            bind_host=read.text("BIND_HOST", "127.0.0.1"),
+            port=read.whole("PORT", 3000, 0, 65_535),
+            worker_url=read.optional("WORKER_URL"),
+            nats_url=read.optional("NATS_URL"),
+            callback_url=read.optional("KALLA_CALLBACK_URL"),
+            callback_secrets=read.several("KALLA_CALLBACK_SECRET"),
+            access_token=read.optional("KALLA_ACCESS_TOKEN"),
+            secret_key=read.optional("KALLA_SECRET_KEY"),
+            allowed_origins=read.several("KALLA_ALLOWED_ORIGINS"),
+            allowed_hosts=read.several("KALLA_ALLOWED_HOSTS"),
+            callback_origins=read.several("KALLA_CALLBACK_ORIGINS"),
+            local_roots=tuple(Path(p).absolute() for p in read.several("KALLA_LOCAL_ROOTS", ":")),
+            uploads_bucket=read.text("S3_UPLOADS_BUCKET", "kalla-uploads"),
+            results_bucket=read.text("S3_RESULTS_BUCKET", "kalla-results"),
+            max_upload_bytes=read.whole("KALLA_MAX_UPLOAD_BYTES", 2_147_483_648, 1),
+            upload_ttl_days=read.whole("KALLA_UPLOAD_TTL_DAYS", 7, 1),
+            run_stale_seconds=read.whole("KALLA_RUN_STALE_SECONDS", 300, 1),
+            log_level=read.one_of("LOG_LEVEL", "info", ("trace", "debug", "info", "warn", "error")),
+            runner_port=read.whole("HTTP_PORT", 8080, 0, 65_535),
+            partitions=read.whole("KALLA_PARTITIONS", 4, 1, 1024),
+            max_jobs=read.whole("MAX_CONCURRENT_JOBS", 4, 1),
+            queue_size=read.whole("KALLA_QUEUE_SIZE", 64, 1),
+            job_timeout_seconds=read.whole("KALLA_JOB_TIMEOUT_SECONDS", 21_600, 1),
+            memory_limit=read.optional("KALLA_MEMORY_LIMIT"),
+        )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.bind_host in LOOPBACK
+
+    @property
+    def readable_roots(self) -> tuple[Path, ...]:
+        """Folders that local sources may lie in."""
+        return (self.staging_path, *self.local_roots)
+
+
+class _Reader:
+    """Values of an environment; blank ones count as not set."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def optional(self, name: str) -> str | None:
+        return self._environment.get(name, "").strip() or None
+
+    def text(self, name: str, default: str) -> str:
+        return self.optional(name) or default
+
+    def several(self, name: str, separator: str = ",") -> tuple[str, ...]:
+        parts = (part.strip() for part in self._environment.get(name, "").split(separator))
+        return tuple(part for part in parts if part)
+
+    def whole(self, name: str, default: int, least: int, most: int | None = None) -> int:
+        text = self.optional(name)
+        if text is None:
+            return default
+        number = int(text) if text.isdecimal() else -1
+        if number < least or (most is not None and number > most):
+            limit = f"from {least:,} to {most:,}" if most is not None else f"of at least {least:,}"
+            raise SettingsError(f"{name} is {text!r}.", hint=f"Give it a whole number {limit}.")
+        return number
+
+    def one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        text = self.text(name, default).lower()
+        if text not in allowed:
+            raise SettingsError(f"{name} is {text!r}.", hint=f"Use {', '.join(allowed)}.")
+        return text

@@ -1,0 +1,285 @@
+"""Runs and the one way their status goes: pending, submitted, running, then a final one that stays.
+
+Each change is one UPDATE that names the statuses it may start from, so that of two that come at the same time
+exactly one wins.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    Update,
+    case,
+    column,
+    func,
+    select,
+    update,
+    values,
+)
+from sqlalchemy.orm import Session, defer
+
+from recipe import mask_text, mask_uri
+from webapp.db.database import Database
+from webapp.db.models import STAGES, Run, RunProgress, now
+from webapp.db.statements import Insert, changed, insert_or_update
+from webapp.errors import ServiceError
+from webapp.stores.documents import in_order
+from webapp.stores.masking import mask_all, mask_recipe
+from webapp.stores.run_records import RunRecord, record_of
+from webapp.stores.vault import Vault
+
+OPEN = ("pending", "submitted", "running")
+FINAL = ("completed", "failed", "cancelled")
+MAX_ERROR_CHARACTERS = 10_000
+_LARGEST = 2**63 - 1
+_Statement = TypeVar("_Statement", bound=Select[*tuple[Any, ...]])
+_Rows = Select[Run, RunProgress]  # the second is None for a run without a report
+
+
+class RunStore:
+    """Runs by run_id. An id that is no UUID is treated like an unknown one."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+
+    def insert(
+        self,
+        run_id: str,
+        recipe_id: str,
+        recipe_name: str,
+        snapshot: Mapping[str, Any],
+        left_source: str,
+        right_source: str,
+        retry_of: str | None = None,
+    ) -> None:
+        """A new run, ``pending``. The addresses in ``snapshot`` are masked here once more."""
+        moment = now()
+        run = Run(
+            id=uuid.UUID(run_id),
+            recipe_id=recipe_id,
+            recipe_name=recipe_name,
+            recipe_snapshot=mask_recipe(snapshot),
+            left_source=left_source,
+            right_source=right_source,
+            retry_of=None if retry_of is None else uuid.UUID(retry_of),
+            created_at=moment,
+            updated_at=moment,
+        )
+        with self._database.session() as session:
+            session.add(run)
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """The run with its latest progress, None when there is none."""
+        key = _key(run_id)
+        if key is None:
+            return None
+        with self._database.session() as session:
+            row = session.execute(_with_progress().where(Run.id == key)).one_or_none()
+        return None if row is None else _record(row)
+
+    def count(self, recipe_id: str | None = None, status: str | None = None) -> int:
+        """How many runs ``list`` would find without a limit."""
+        with self._database.session() as session:
+            return session.scalar(_filtered(select(func.count(Run.id)), recipe_id, status)) or 0
+
+    def mark_submitted(self, run_id: str) -> bool:
+        """From ``pending`` only; False when the run is already further or unknown."""
+        return self._move(run_id, ("pending",), status="submitted")
+
+    def record_progress(
+        self,
+        run_id: str,
+        stage: str,
+        source: str | None = None,
+        progress: float | None = None,
+        matched_count: int | None = None,
+        total_left: int | None = None,
+        total_right: int | None = None,
+    ) -> bool:
+        """Store a report and set the run ``running``. Numbers left out keep their stored value, ``source`` does not.
+
+        False, and nothing stored, when the run is final or unknown or has reported a later stage.
+        Raises ServiceError ``callback.invalid`` for a stage or number that cannot be stored.
+        """
+        numbers = {"matched_count": matched_count, "total_left": total_left, "total_right": total_right}
+        report = {name: None if value is None else _whole(name, value) for name, value in numbers.items()}
+        key, moment = _key(run_id), now()
+        if key is None:
+            return False
+        name = None if source is None else mask_text(source)
+        given = {"stage": _stage(stage), "source": name, "progress": _fraction(progress), **report}
+        with self._database.session(writes=True) as session:
+            running = _from(key, OPEN).values(
+                status="running",
+                started_at=func.coalesce(Run.started_at, moment),
+                last_callback_at=moment,
+                updated_at=moment,
+            )
+            # The update holds the run's row, so no other report gets between the two statements.
+            stored = changed(session, running) and _store_progress(session, key, given, moment)
+            if not stored:
+                session.rollback()
+            return stored
+
+    def complete(self, run_id: str, report: Mapping[str, Any]) -> bool:
+        """Store the figures of the runner's report and set the run ``completed``; False when it is final or unknown.
+
+        Raises ServiceError ``callback.invalid`` for figures that are none.
+        """
+        return self._move(run_id, OPEN, status="completed", last_callback_at=now(), **_figures(report))
+
+    def fail(self, run_id: str, error: str, stage: str | None = None) -> bool:
+        """Set the run ``failed``; False when it is final or unknown. Secrets in ``error`` are masked."""
+        message = mask_text(error)[:MAX_ERROR_CHARACTERS]
+        place = None if stage is None else mask_text(stage)
+        return self._move(run_id, OPEN, status="failed", error_message=message, error_stage=place)
+
+    def cancel(self, run_id: str) -> bool:
+        """Set the run ``cancelled``; False when it is final or unknown."""
+        return self._move(run_id, OPEN, status="cancelled")
+
+    def silent(self, before: datetime) -> list[str]:
+        """Open runs whose last sign of life is older than ``before``, oldest first."""
+        sign_of_life = func.coalesce(Run.last_callback_at, Run.updated_at)
+        return self._ids(select(Run.id).where(Run.status.in_(OPEN), sign_of_life < before).order_by(Run.created_at))
+
+    def open_ids(self) -> list[str]:
+        """Runs that are not final, oldest first."""
+        return self._ids(select(Run.id).where(Run.status.in_(OPEN)).order_by(Run.created_at))
+
+    def last_of_recipe(self, recipe_ids: Collection[str]) -> dict[str, RunRecord]:
+        """The newest run of each of these recipes that has one, as ``list`` gives them."""
+        if not recipe_ids:
+            return {}
+        wanted = values(column("recipe_id", String), name="wanted").data([(name,) for name in set(recipe_ids)])
+        names = wanted.cte("wanted")
+        newest = (
+            select(Run.id)
+            .where(Run.recipe_id == names.c.recipe_id)
+            .order_by(Run.created_at.desc(), Run.id.desc())
+            .limit(1)
+            .correlate(names)
+            .scalar_subquery()
+        )
+        with self._database.session() as session:
+            rows = session.execute(_brief().where(Run.id.in_(select(newest).select_from(names))))
+            found = [_record(row, brief=True) for row in rows]
+        return {record.recipe_id: record for record in found}
+
+    def _move(self, run_id: str, allowed: Collection[str], **changes: Any) -> bool:
+        key, moment = _key(run_id), now()
+        if key is None:
+            return False
+        if changes["status"] in FINAL:
+            changes["completed_at"] = moment
+        with self._database.session() as session:
+            return changed(session, _from(key, allowed).values(updated_at=moment, **changes))
+
+    def _ids(self, statement: Select[uuid.UUID]) -> list[str]:
+        with self._database.session() as session:
+            return [str(key) for key in session.scalars(statement)]
+
+    def list(
+        self, recipe_id: str | None = None, status: str | None = None, limit: int = 1000, offset: int = 0
+    ) -> list[RunRecord]:
+        """Newest first. ``recipe_snapshot`` is ``{}`` in lists: a thousand documents would weigh megabytes."""
+        statement = _filtered(_brief(), recipe_id, status).order_by(Run.created_at.desc(), Run.id.desc())
+        with self._database.session() as session:
+            return [_record(row, brief=True) for row in session.execute(statement.limit(limit).offset(offset))]
+
+
+def _key(run_id: str) -> uuid.UUID | None:
+    try:
+        key = uuid.UUID(run_id)
+    except ValueError:
+        return None
+    return key if str(key) == run_id.lower() else None
+
+
+def _from(key: uuid.UUID, allowed: Collection[str]) -> Update:
+    return update(Run).where(Run.id == key, Run.status.in_(allowed))
+
+
+def _with_progress() -> _Rows:
+    return select(Run, RunProgress).outerjoin(RunProgress, RunProgress.run_id == Run.id)
+
+
+def _brief() -> _Rows:
+    return _with_progress().options(defer(Run.recipe_snapshot, raiseload=True))
+
+
+def _record(row: Row[*tuple[Any, ...]], *, brief: bool = False) -> RunRecord:
+    run, progress = row
+    return record_of(run, progress, {} if brief else in_order(run.recipe_snapshot))
+
+
+def _filtered(statement: _Statement, recipe_id: str | None, status: str | None) -> _Statement:
+    if recipe_id is not None:
+        statement = statement.where(Run.recipe_id == recipe_id)
+    return statement if status is None else statement.where(Run.status == status)
+
+
+def _store_progress(session: Session, key: uuid.UUID, given: Mapping[str, Any], moment: datetime) -> bool:
+    def changes(statement: Insert) -> dict[str, Any]:
+        new = statement.excluded
+        numbers = ("progress", "matched_count", "total_left", "total_right")
+        kept = {name: func.coalesce(new[name], getattr(RunProgress, name)) for name in numbers}
+        return {"stage": new.stage, "source": new.source, "updated_at": new.updated_at, **kept}
+
+    def not_earlier(statement: Insert) -> ColumnElement[bool]:
+        return _rank(RunProgress.stage) <= _rank(statement.excluded.stage)
+
+    report = {"run_id": key, "updated_at": moment, **given}
+    return insert_or_update(session, RunProgress, report, "run_id", changes, not_earlier)
+
+
+def _rank(stage: Any) -> ColumnElement[int]:
+    return case({name: place for place, name in enumerate(STAGES)}, value=stage)
+
+
+def _figures(report: Mapping[str, Any]) -> dict[str, Any]:
+    counts = {
+        name: _whole(name, report[name]) for name in ("matched_count", "unmatched_left_count", "unmatched_right_count")
+    }
+    for side in ("left", "right"):
+        if report.get(f"{side}_record_count") is not None:
+            records = _whole(f"{side}_record_count", report[f"{side}_record_count"])
+            counts[f"{side}_record_count"] = records
+            counts[f"matched_{side}_count"] = _whole(
+                f"{side}_record_count less unmatched_{side}_count", records - counts[f"unmatched_{side}_count"]
+            )
+    paths = report["output_paths"]
+    outputs = {f"output_{name}": mask_uri(paths[name]) for name in ("matched", "unmatched_left", "unmatched_right")}
+    return {**counts, **outputs, "warnings": mask_all(report.get("warnings") or [])}
+
+
+def _stage(stage: str) -> str:
+    if stage not in STAGES:
+        raise _invalid("stage", f"must be one of {', '.join(STAGES)}")
+    return stage
+
+
+def _fraction(value: float | None) -> float | None:
+    number = None if value is None else float(value)
+    if number is not None and not 0 <= number <= 1:
+        raise _invalid("progress", "must be a number from 0 to 1")
+    return number
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
+        raise _invalid(name, "must be a whole number, not negative")
+    return value
+
+
+def _invalid(name: str, message: str) -> ServiceError:
+    problem = {"path": name, "message": message, "code": "callback.invalid"}
+    return ServiceError(f"{name}: {message}.", code="callback.invalid", details=[problem])
