@@ -1,0 +1,46 @@
+"""A job at work, and how its process is ended for sure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+
+from webapp.runner.progress import Tracker
+
+
+@dataclass
+class Running:
+    """A job at work."""
+
+    run_id: str
+    tracker: Tracker
+    ending: str = ""  # "cancelled" or "stopped" once its process is to go
+    _pidfd: int = -1
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def started(self, pid: int) -> None:
+        """The process is there, and not yet waited for: the descriptor surely means this one."""
+        with self._lock:
+            self._pidfd = os.pidfd_open(pid)
+            if self.ending:
+                self._kill()
+
+    def end(self, reason: str) -> None:
+        """Kill the process now, or as soon as it is there."""
+        with self._lock:
+            self.ending = self.ending or reason
+            self._kill()
+
+    def ended(self) -> None:
+        with self._lock:
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+                self._pidfd = -1
+
+    def _kill(self) -> None:
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
