@@ -1,0 +1,1 @@
+"""The web API: one blueprint an area. Views parse, call a service and answer."""

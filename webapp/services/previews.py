@@ -1,0 +1,115 @@
+"""Rows of sources for people: previews and scoped loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from recipe import KallaError, Problem, dump_filters, is_alias, parse_filters
+from webapp.context import Kalla
+from webapp.errors import ServiceError
+from webapp.objects import parse_upload
+from webapp.services import invalid_body
+from webapp.services.addresses import Opened, check_address, check_readable, concrete_type, open_source
+from webapp.stores.sources import SourceRecord
+
+PREVIEW_ROWS, MOST_PREVIEW_ROWS = 10, 100
+SCOPED_ROWS, MOST_SCOPED_ROWS = 200, 1000
+OUT_OF_REACH = (
+    "source.unreachable",
+    "source.access_denied",
+    "source.not_found",
+    "source.table_not_found",
+    "source.timeout",
+    "upload.not_found",
+)
+
+
+def stored(app: Kalla, alias: str) -> SourceRecord:
+    """The registered source. Raises ServiceError ``source.not_found``."""
+    record = app.sources.get(alias) if is_alias(alias) else None
+    if record is None:
+        problem = Problem("alias", "unknown alias", "source.not_found")
+        raise ServiceError(f"Source '{alias[:255]}' was not found.", code="source.not_found", details=[problem])
+    return record
+
+
+@contextmanager
+def reaching(app: Kalla, record: SourceRecord) -> Iterator[None]:
+    """Note in the source's status whether it could be reached."""
+    try:
+        yield
+    except KallaError as error:
+        if error.code in OUT_OF_REACH and record.status != "error":
+            app.sources.set_status(record.alias, "error")
+        raise
+    if record.status == "error":
+        app.sources.set_status(record.alias, "connected")
+
+
+def preview_source(app: Kalla, alias: str, limit: int = PREVIEW_ROWS) -> dict[str, Any]:
+    """The rows object of a registered source's first rows. Raises ServiceError, ConnectorError."""
+    record = stored(app, alias)
+    with reaching(app, record):
+        opened = open_source(app, record.source_type, record.uri, alias)
+        with opened.told():
+            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS))
+
+
+def _rows_object(alias: str, opened: Opened, limit: int) -> dict[str, Any]:
+    found = opened.connector.preview(limit)
+    columns = [
+        {
+            "name": column.name,
+            "data_type": "string" if opened.is_csv else column.native or str(column.kind),
+            "nullable": column.nullable,
+        }
+        for column in found.columns
+    ]
+    return {
+        "alias": alias,
+        "columns": columns,
+        "rows": found.rows,
+        "total_rows": found.total_rows,
+        "preview_rows": len(found.rows),
+    }
+
+
+def load_scoped(app: Kalla, alias: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows object of the rows that meet ``conditions``, read by the runner.
+
+    Members: ``conditions`` (default none), ``limit`` (default 200, cut to 1000), ``csv_uri`` (that upload instead of
+    the registered source). Raises ServiceError ``filter.*``, ``request.invalid_body``, ``upload.invalid_uri``,
+    ``runner.unreachable`` and what the runner finds.
+    """
+    asked = {"conditions": _conditions(body), "limit": _limit(body)}
+    csv_uri = body.get("csv_uri")
+    if csv_uri is not None:
+        if not isinstance(csv_uri, str):
+            raise invalid_body(("csv_uri", "must be text"))
+        app.objects.path(parse_upload(app.settings, csv_uri))
+        return app.dispatcher.load_scoped(alias, {"csv_uri": csv_uri, **asked})
+    record = stored(app, alias)
+    kind = record.source_type
+    check_readable(concrete_type(kind, check_address(app, kind, record.uri, registering=kind == "file")))
+    with reaching(app, record):
+        return app.dispatcher.load_scoped(alias, {"uri": record.uri, "source_type": kind, **asked})
+
+
+def _conditions(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = body.get("conditions")
+    checked = parse_filters([] if given is None else given, "conditions")
+    if checked.problems:
+        first = checked.problems[0]
+        raise ServiceError(f"{first.path}: {first.message}.", code=first.code, details=checked.problems)
+    return dump_filters(checked.filters)
+
+
+def _limit(body: Mapping[str, Any]) -> int:
+    given = body.get("limit")
+    if given is None:
+        return SCOPED_ROWS
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise invalid_body(("limit", "must be a whole number of at least 1"))
+    return min(given, MOST_SCOPED_ROWS)

@@ -1,0 +1,1 @@
+"""What every request passes: access, origin, limits, headers, errors, logs."""

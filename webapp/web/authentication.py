@@ -1,0 +1,192 @@
+"""Access: a token asked once by the login page (then a signed session cookie), or sent as bearer token.
+
+Without KALLA_ACCESS_TOKEN, which only the loopback address allows, everything is open to this machine.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from urllib.parse import quote
+
+from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, url_for
+from itsdangerous import BadSignature, TimestampSigner
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.context import kalla
+from webapp.errors import ServiceError
+from webapp.keys import signing_key
+from webapp.services import ACTOR
+from webapp.settings import Settings
+from webapp.web.described import description_of
+from webapp.web.limits import RateLimit
+from webapp.web.origins import is_https
+from webapp.web.requests import is_api
+
+SESSION_COOKIE = "kalla_session"
+SESSION_SECONDS = 12 * 3600
+_ATTEMPTS, _WITHIN_SECONDS = 10, 60.0
+_LIMIT = "kalla_login_limit"
+
+blueprint = Blueprint("access", __name__)
+
+
+def register(app: Flask) -> None:
+    """The login pages, and the count of failed attempts."""
+    app.extensions[_LIMIT] = RateLimit(_ATTEMPTS, _WITHIN_SECONDS)
+    app.register_blueprint(blueprint)
+
+
+def check_access(settings: Settings) -> AnyResponse | None:
+    """Let the request pass, or send a person to the login page.
+
+    Raises ServiceError ``auth.required`` for the API, ``auth.too_many_attempts`` after many wrong tokens.
+    """
+    if settings.access_token is None:
+        _let_in("local")
+        return None
+    who = _caller(settings, settings.access_token)
+    if who is not None:
+        _let_in(who)
+        return None
+    if _is_open():
+        return None
+    if is_api():
+        _count_wrong_bearer()
+        raise ServiceError(
+            "An access token is needed.",
+            code="auth.required",
+            hint="Send Authorization: Bearer <KALLA_ACCESS_TOKEN>.",
+            headers={"WWW-Authenticate": 'Bearer realm="Kalla"'},
+        )
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    return redirect(f"{url_for('access.login')}?next={quote(wanted)}", 303)
+
+
+def _let_in(who: str) -> None:
+    g.actor = who
+    ACTOR.set(who)
+
+
+def _is_open() -> bool:
+    """Health, the runner's signed callbacks, the login page and what it is drawn with."""
+    if request.path == "/health" or request.path.startswith("/api/worker/"):
+        return True
+    endpoint = request.endpoint or ""
+    if endpoint.startswith("access.") or endpoint.rpartition(".")[2] == "static":
+        return True
+    view = current_app.view_functions.get(endpoint)
+    described = description_of(view) if view is not None else None
+    return described is not None and described.is_open
+
+
+def _caller(settings: Settings, token: str) -> str | None:
+    if _bearer() is not None:
+        return "token" if _same(_bearer() or "", token) else None
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if cookie is None:
+        return None
+    try:
+        _signer(settings).unsign(cookie, max_age=SESSION_SECONDS)
+    except BadSignature:
+        return None
+    return "session"
+
+
+def _bearer() -> str | None:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
+
+
+def _same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
+def _signer(settings: Settings) -> TimestampSigner:
+    return TimestampSigner(signing_key(settings, "session"), salt="kalla.session")
+
+
+def _limit() -> RateLimit:
+    found = current_app.extensions[_LIMIT]
+    assert isinstance(found, RateLimit)
+    return found
+
+
+def _address() -> str:
+    return request.remote_addr or ""
+
+
+def _count_wrong_bearer() -> None:
+    if _bearer() is not None:
+        _refuse_many()
+        _limit().record(_address())
+
+
+def _refuse_many() -> None:
+    wait = _limit().wait(_address())
+    if wait:
+        raise ServiceError(
+            "There were too many attempts with a wrong token.",
+            code="auth.too_many_attempts",
+            hint=f"Wait {wait} seconds.",
+            headers={"Retry-After": str(wait)},
+        )
+
+
+# --- pages ---------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/login")
+def login() -> AnyResponse | str:
+    """The page that asks for the token."""
+    settings = kalla().settings
+    onward = _local_path(request.args.get("next"))
+    if settings.access_token is None or _caller(settings, settings.access_token):
+        return redirect(onward, 303)
+    return _page(onward, "")
+
+
+@blueprint.post("/login")
+def enter() -> AnyResponse | tuple[str, int]:
+    """Compare the token and begin a session."""
+    settings = kalla().settings
+    onward = _local_path(request.form.get("next"))
+    if settings.access_token is None:
+        return redirect(onward, 303)
+    _refuse_many()
+    if not _same(request.form.get("token", ""), settings.access_token):
+        _limit().record(_address())
+        kalla().audit.record("anonymous", "login.refused", _address())
+        return _page(onward, "This is not the access token."), 401
+    _limit().forget(_address())
+    kalla().audit.record("session", "login", _address())
+    response = redirect(onward, 303)
+    response.set_cookie(
+        SESSION_COOKIE,
+        _signer(settings).sign(secrets.token_hex(16)).decode(),
+        max_age=SESSION_SECONDS,
+        httponly=True,
+        samesite="Strict",
+        secure=is_https(),
+        path="/",
+    )
+    return response
+
+
+@blueprint.post("/logout")
+def leave() -> Response | AnyResponse:
+    """End the session of this browser."""
+    response = redirect(url_for("access.login"), 303)
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Strict", secure=is_https(), path="/")
+    return response
+
+
+def _page(onward: str, message: str) -> str:
+    return render_template("login.html", next=onward, message=message)
+
+
+def _local_path(text: str | None) -> str:
+    """A path of this app, for going on to; anything else becomes the first page."""
+    path = text or "/"
+    plain = all(" " < c < "\x7f" and c != "\\" for c in path)
+    return path if path.startswith("/") and not path.startswith("//") and plain else "/"
