@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pipelines.errors import EvidenceError
+from pipelines.evidence.browse import Query, browse, reasons_filter
+from pipelines.evidence.candidate import candidate
+from pipelines.evidence.columns import SetColumn, set_columns
 from pipelines.evidence.document import Manifest
+from pipelines.evidence.downloads import Download, stream
 from pipelines.evidence.exports import FORMATS, export, export_workbook
 from pipelines.evidence.files import Check
 from pipelines.evidence.reader import Evidence, Page, PageColumn
 from pipelines.evidence.replay import Comparison, replay
+from pipelines.evidence.summary import summary
 from pipelines.evidence.verify import CHECKS, Verification, verify
 from pipelines.matching import REASONS
 from pipelines.workdir import SETS
@@ -19,14 +24,23 @@ __all__ = [
     "SETS",
     "Check",
     "Comparison",
+    "Download",
     "Evidence",
     "EvidenceError",
     "Manifest",
     "Page",
     "PageColumn",
+    "Query",
+    "SetColumn",
     "Verification",
+    "browse",
+    "candidate",
     "export",
     "export_workbook",
+    "reasons_filter",
     "replay",
+    "set_columns",
+    "stream",
+    "summary",
     "verify",
 ]

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from sqlglot import exp
 
 from pipelines.errors import EvidenceError
 from pipelines.evidence.cells import NumberTexts
 from pipelines.evidence.reader import Evidence, is_ids, type_name
 from pipelines.layout import REASON_FIELDS, ROW_FIELDS
+from pipelines.matching import lenient
 from recipe import Column, Kind, nearest_names
+from udfs import lower
 
 SIDES = ("left", "right")
 PLAIN = NumberTexts(".", "")
@@ -116,6 +119,16 @@ def number_format(recipe: dict[str, Any], side: str) -> tuple[str, str]:
     return str(form.get("decimal", ".")), str(form.get("thousands", ""))
 
 
+def control_number(recipe: dict[str, Any], side: str, kind: Kind, cell: exp.Expr) -> exp.Expr:
+    """The exact number in a cell of a side's source as control totals take it; NULL where there is none."""
+    if kind is Kind.TEXT:
+        texts = [exp.Literal.string(text) for text in number_format(recipe, side)]
+        return lower(exp.Anonymous(this="KALLA_NUMBER", expressions=[cell, *texts]))
+    if kind is Kind.DOUBLE:
+        return lower(lenient(exp.Anonymous(this="KALLA_EXACT", expressions=[cell])))
+    return cell
+
+
 def number_texts(evidence: Evidence, set_name: str, name: str) -> NumberTexts | None:
     """How a text column is read as a number: only one that the run itself read so, which has a control total."""
     return _only(_Formats.of(evidence, set_name).amounts.get(name))
@@ -153,7 +166,8 @@ def _names(evidence: Evidence, set_name: str, side: str) -> dict[str, tuple[str,
     if set_name != f"unmatched_{side}":
         return {}
     schema = evidence.schema(set_name)
-    return {name: (schema.field(place).name,) for name, place in source_places(evidence, side).items()}
+    places = source_places(evidence, side).items()
+    return {name: tuple({schema.field(place).name, name} - _FIXED) for name, place in places}
 
 
 def _only(found: set[NumberTexts] | None) -> NumberTexts | None:

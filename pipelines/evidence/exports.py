@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 import shutil
 import tempfile
@@ -11,14 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.errors import EvidenceError, PipelineError
 from pipelines.evidence.cells import neutral
-from pipelines.evidence.reader import Evidence, text_columns
+from pipelines.evidence.reader import Evidence, text_array
 from pipelines.evidence.workbook import write_set_workbook, write_whole_workbook
 from pipelines.parts import ROW_GROUP_ROWS
 
+_MARK = b"\xef\xbb\xbf"  # tells spreadsheets that a CSV is UTF-8
 FORMATS = ("csv", "xlsx", "parquet")
 
 
@@ -38,12 +39,7 @@ def export(
     """
     evidence = Evidence(folder)
     total = evidence.total(set_name)
-    if format_name not in FORMATS:
-        raise EvidenceError(
-            f"There is no format {format_name!r}.",
-            code="evidence.unknown_format",
-            hint=f"Use {', '.join(FORMATS)}.",
-        )
+    check_format(format_name)
     with _written(Path(target), overwrite) as partial:
         if format_name == "csv":
             _write_csv(evidence, set_name, partial, raw)
@@ -90,19 +86,43 @@ def _written(target: Path, overwrite: bool) -> Iterator[Path]:
         ) from error
 
 
+def check_format(format_name: str) -> None:
+    """Raises EvidenceError ``evidence.unknown_format``."""
+    if format_name not in FORMATS:
+        raise EvidenceError(
+            f"There is no format {format_name!r}.",
+            code="evidence.unknown_format",
+            hint=f"Use {', '.join(FORMATS)}.",
+        )
+
+
 def _write_csv(evidence: Evidence, set_name: str, path: Path, raw: bool) -> None:
+    with path.open("wb") as file:
+        file.writelines(csv_blocks(evidence, set_name, raw))
+
+
+def csv_blocks(evidence: Evidence, set_name: str, raw: bool = False) -> Iterator[bytes]:
+    """A set as CSV in UTF-8 with a byte-order mark, block by block; unless ``raw`` safe for a spreadsheet."""
     names = pa.array(evidence.schema(set_name).names, pa.string())
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow((names if raw else neutral(names)).to_pylist())
-        for batch in evidence.batches(set_name):
-            safe = batch if raw else _neutral_batch(batch)
-            writer.writerows(zip(*text_columns(safe), strict=True))
+    header = _csv_cells(names, raw).to_pylist()
+    yield _MARK + ",".join(header).encode() + b"\r\n"
+    for batch in evidence.batches(set_name):
+        lines = pc.binary_join_element_wise(*(_csv_cells(c, raw) for c in batch.columns), ",")
+        yield "".join(f"{line}\r\n" for line in lines.to_pylist()).encode()
 
 
-def _neutral_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [neutral(c) if pa.types.is_string(c.type) else c for c in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+def _csv_cells(column: pa.Array, raw: bool) -> pa.Array:
+    """The cells of a column as they stand in a CSV: in quotes where a delimiter, a quote or a new line is in them."""
+    texts = text_array(column)
+    if pa.types.is_string(column.type) and not raw:
+        texts = neutral(texts)
+    texts = pc.fill_null(texts, "")
+    special = pc.match_substring_regex(texts, '[",\r\n]')
+    if not pc.any(special).as_py():
+        return texts
+    quote = pa.scalar('"')
+    doubled = pc.replace_substring(texts, '"', '""')
+    return pc.if_else(special, pc.binary_join_element_wise(quote, doubled, quote, ""), texts)
 
 
 def _write_parquet(evidence: Evidence, set_name: str, path: Path) -> None:
@@ -110,13 +130,19 @@ def _write_parquet(evidence: Evidence, set_name: str, path: Path) -> None:
     if len(parts) == 1:
         shutil.copyfile(parts[0].path, path)
         return
+    with pq.ParquetWriter(path, evidence.schema(set_name), compression="zstd", compression_level=1) as writer:
+        for table in row_group_tables(evidence, set_name):
+            writer.write_table(table)
+
+
+def row_group_tables(evidence: Evidence, set_name: str) -> Iterator[pa.Table]:
+    """The rows of a set in tables of a row group's size."""
     schema = evidence.schema(set_name)
-    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
-        held: list[pa.RecordBatch] = []
-        for batch in evidence.batches(set_name):
-            held.append(batch)
-            if sum(b.num_rows for b in held) >= ROW_GROUP_ROWS:
-                writer.write_table(pa.Table.from_batches(held, schema))
-                held = []
-        if held:
-            writer.write_table(pa.Table.from_batches(held, schema))
+    held: list[pa.RecordBatch] = []
+    for batch in evidence.batches(set_name):
+        held.append(batch)
+        if sum(b.num_rows for b in held) >= ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(held, schema)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held, schema)

@@ -22,6 +22,8 @@ from recipe import format_cell
 # A manifest lists its parts, about 150 bytes each; this is far beyond any run and far below any memory.
 _MOST_MANIFEST = 256 << 20
 _BATCH_ROWS = 1 << 14
+# Parts do not say it of their columns.
+_NEVER_EMPTY = {"_row", "_reason", "_left_row", "_right_row", "_left_partners", "_right_partners"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Evidence:
     def manifest_sha256(self) -> str:
         """SHA-256 of the manifest file. It covers all parts, since the manifest holds theirs."""
         return hashlib.sha256(self._text).hexdigest()
+
+    @property
+    def manifest_bytes(self) -> bytes:
+        """The manifest file as it is."""
+        return self._text
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -183,7 +190,10 @@ def _damaged(part: PartFile, error: Exception) -> EvidenceError:
 
 def page_columns(schema: pa.Schema) -> tuple[PageColumn, ...]:
     """What a page says of its columns."""
-    return tuple(PageColumn(field.name, type_name(field.type), field.nullable) for field in schema)
+    return tuple(
+        PageColumn(field.name, type_name(field.type), field.nullable and field.name not in _NEVER_EMPTY)
+        for field in schema
+    )
 
 
 def text_columns(batch: pa.RecordBatch) -> list[list[str | None]]:
@@ -192,13 +202,20 @@ def text_columns(batch: pa.RecordBatch) -> list[list[str | None]]:
 
 
 def _texts(column: pa.Array) -> list[str | None]:
+    texts: list[str | None] = text_array(column).to_pylist()
+    return texts
+
+
+def text_array(column: pa.Array) -> pa.Array:
+    """The cells of a column as an array of texts (contract 1.5)."""
     kind = column.type
-    if is_ids(kind):
-        return [None if v is None else " ".join(format_cell(e) or "" for e in v) for v in column.to_pylist()]
     if _is_plain(kind):
-        texts: list[str | None] = column.cast(pa.string()).to_pylist()
-        return texts
-    return [format_cell(value) for value in column.to_pylist()]
+        return column.cast(pa.string())
+    if is_ids(kind):
+        texts = [None if v is None else " ".join(format_cell(e) or "" for e in v) for v in column.to_pylist()]
+    else:
+        texts = [format_cell(value) for value in column.to_pylist()]
+    return pa.array(texts, pa.string())
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 from sqlglot import exp, parse_one
 
 from pipelines.engine import Connection
-from pipelines.evidence.columns import SIDES, number_format, source_places
+from pipelines.evidence.columns import SIDES, control_number, kind_of, source_places
 from pipelines.evidence.files import MOST_NAMED, Check, result
 from pipelines.evidence.reader import Evidence, is_ids
 from pipelines.evidence.tables import scan
 from pipelines.matching import REASONS
-from udfs import lower
 
 _DIGITS = 80
 
@@ -165,7 +163,7 @@ class Records:
             yield "the unmatched rows have no such column"
             return
         kind = self._schemas[f"unmatched_{side}"].field(place).type
-        number = self._number(side, kind)
+        number = control_number(self._evidence.recipe, side, kind_of(kind), exp.column("cell"))
         scan = self._scan(f"unmatched_{side}", {place: "cell"})
         asked = exp.select(exp.Sum(this=number.copy()), exp.Count(this=exp.Star()), exp.Count(this=number.copy()))
         found, rows, filled = self._rows(asked.from_(scan.subquery("u")))[0]
@@ -173,15 +171,6 @@ class Records:
             yield f"the unmatched rows add up to {Decimal(found or 0):f}, the manifest says {stated_sum:f}"
         if rows - filled != stated["empty"]:
             yield f"{rows - filled:,} unmatched rows have no number, the manifest says {stated['empty']:,}"
-
-    def _number(self, side: str, kind: pa.DataType) -> exp.Expr:
-        """The number that ``cell`` of an unmatched set holds, as the run had read it."""
-        cell = exp.column("cell")
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            decimal, thousands = number_format(self._evidence.recipe, side)
-            texts = [exp.Literal.string(decimal), exp.Literal.string(thousands)]
-            return lower(exp.Anonymous(this="KALLA_NUMBER", expressions=[cell, *texts]))
-        return lower(exp.Anonymous(this="KALLA_EXACT", expressions=[cell])) if pa.types.is_floating(kind) else cell
 
     # --- statements ---
 

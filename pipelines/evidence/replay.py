@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import EvidenceError, PipelineError
+from pipelines.evidence.columns import SIDES
 from pipelines.evidence.files import Check, result
 from pipelines.evidence.reader import Evidence
-from pipelines.evidence.records import SIDES
 from pipelines.launch import Event, launch
 from pipelines.options import RunRequest
 from pipelines.prepare import SIDES as SIDE_NAMES

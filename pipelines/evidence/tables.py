@@ -1,4 +1,4 @@
-"""Parts as tables of the locked engine. Columns are addressed by their place: a source's own names mean nothing here."""
+"""Parts as tables of the locked engine. Columns are addressed by place: a source's own names mean nothing here."""
 
 from __future__ import annotations
 

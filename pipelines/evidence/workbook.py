@@ -14,7 +14,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from pipelines.errors import EvidenceError
-from pipelines.evidence.cells import Cell, NumberTexts, cell_maker, number_pattern
+from pipelines.evidence.cells import Cell, cell_maker, number_pattern
 from pipelines.evidence.columns import SIDES, number_texts
 from pipelines.evidence.reader import Evidence
 from pipelines.matching import REASONS
