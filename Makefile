@@ -25,8 +25,11 @@ $(STAMP): setup.py requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-run: $(STAMP) ## reconcile the bundled sample and show the result
+run: $(STAMP) ## reconcile the bundled sample, then serve the app on http://127.0.0.1:3000 (ONCE=1 ends before)
 	$(BIN)/kalla run docs/sample/invoice-payment-match.json --output $(OUT) --overwrite
+ifndef ONCE
+	KALLA_LOCAL_ROOTS="$${KALLA_LOCAL_ROOTS:-$(CURDIR)/docs/sample}" $(BIN)/kalla serve --sample docs/sample
+endif
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

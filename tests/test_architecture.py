@@ -27,7 +27,7 @@ ALLOWED = {
         "connectors": {"connectors"},
         "pipelines": {"pipelines.launch", "pipelines.evidence"},
     },
-    "benchmarks": {p: {"*"} for p in ("recipe", "udfs", "connectors", "pipelines")},
+    "benchmarks": {p: {"*"} for p in ("recipe", "udfs", "connectors", "pipelines", "webapp")},
 }
 DRIVERS = {"psycopg", "boto3", "s3fs"}
 BANNED = {  # module prefix -> third-party roots it may never import

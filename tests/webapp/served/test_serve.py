@@ -1,0 +1,83 @@
+"""The whole product on one machine, by its own command: runs complete, and what is killed comes back."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.evidence import Evidence, verify
+from tests.webapp.served.serving import Served, served
+
+RUNNER, APP, RUN = ("webapp.serve", "runner"), ("webapp.serve", "app"), ("pipelines.run",)
+TRUTH = (7, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def kalla(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+def counts(run: dict) -> tuple[int, int, int]:
+    return run["matched_count"], run["unmatched_left_count"], run["unmatched_right_count"]
+
+
+def test_the_sample_runs_as_delivered(kalla: Served) -> None:
+    run = kalla.ended(kalla.submit())
+    assert run["status"] == "completed" and counts(run) == TRUTH, run
+    folder = Path(run["output_matched"].removeprefix("file://")).parent
+    assert verify(folder).ok
+    assert Evidence(folder).manifest["run_id"] == run["run_id"]
+    status, page = kalla.call("GET", f"/api/runs/{run['run_id']}/evidence/unmatched_left?limit=3")
+    assert status == 200 and page["total_rows"] == 8 and len(page["rows"]) == 3
+
+
+def test_several_at_once(kalla: Served) -> None:
+    runs = [kalla.ended(run_id, 120) for run_id in [kalla.submit() for _ in range(6)]]
+    assert [(run["status"], counts(run)) for run in runs] == [("completed", TRUTH)] * 6
+
+
+@pytest.mark.parametrize("target", [RUN, RUNNER, APP])
+def test_what_is_killed_in_a_run_does_not_lose_it(kalla: Served, target: tuple[str, ...]) -> None:
+    """A killed run fails with its reason; a killed runner starts it again; a killed app learns of it later."""
+    run_id = kalla.submit()
+    time.sleep(random.uniform(0, 1.5))
+    assert kalla.kill(*target) or target == RUN
+    run = kalla.ended(run_id)
+    if target == RUN:
+        assert run["status"] == "completed" or run["error_message"], run
+    else:
+        assert run["status"] == "completed", run
+    if run["status"] == "completed":
+        assert counts(run) == TRUTH
+
+
+@pytest.mark.slow
+def test_fifty_runs_with_something_killed_at_a_random_moment(tmp_path: Path) -> None:
+    """Every run ends, completed or with its reason; no status goes back; no evidence counts twice."""
+    order = ["pending", "submitted", "running"]
+    with served(tmp_path) as kalla:
+        for turn in range(50):
+            run_id = kalla.submit()
+            kill_at, seen, killed = time.monotonic() + random.uniform(0, 2.5), [], False
+            end = time.monotonic() + 60
+            while True:
+                run = kalla.run(run_id)
+                if not seen or seen[-1] != run["status"]:
+                    seen.append(run["status"])
+                if run["status"] not in order:
+                    break
+                if not killed and time.monotonic() > kill_at:
+                    kalla.kill(*random.choice([RUN, RUNNER, APP]))
+                    killed = True
+                assert time.monotonic() < end, f"turn {turn}: {run}"
+                time.sleep(0.05)
+            ranks = [order.index(status) if status in order else len(order) for status in seen]
+            assert ranks == sorted(ranks), seen
+            assert (run["status"] == "completed" and counts(run) == TRUTH) or run["error_message"], run
+            if run["status"] == "completed":
+                assert verify(Path(run["output_matched"]).parent).ok

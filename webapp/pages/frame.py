@@ -1,0 +1,77 @@
+"""The blueprint of all pages, and what every template may use: assets, filters, the navigation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, g, request, url_for
+
+from recipe import KallaError
+from webapp.errors import ServiceError, status_of
+from webapp.pages import view
+
+blueprint = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/assets")
+
+# area of the path, words, endpoint
+NAVIGATION = (
+    ("", "Dashboard", "pages.dashboard"),
+    ("sources", "Data Sources", "pages.sources"),
+    ("new", "New Reconciliation", "pages.recipe_new"),
+    ("runs", "Run History", "pages.runs"),
+    ("recipes", "Recipes", "pages.recipes"),
+)
+
+
+@lru_cache(maxsize=64)
+def _version(name: str) -> str:
+    return hashlib.sha256((Path(__file__).parent / "static" / name).read_bytes()).hexdigest()[:12]
+
+
+def asset(name: str) -> str:
+    """The address of a static file; it changes with the content, so that browsers may keep it."""
+    return url_for("pages.static", filename=name, v=_version(name))
+
+
+def status_for(error: KallaError) -> int:
+    """The HTTP status of a page that shows an error in its place."""
+    return error.status if isinstance(error, ServiceError) else status_of(error.code)
+
+
+def _area() -> str:
+    path = request.path.strip("/")
+    return "new" if path.startswith("recipes/new") else path.partition("/")[0]
+
+
+def took(run: Mapping[str, Any]) -> str:
+    """How long a run took, from its first report to its last."""
+    return view.duration(view.seconds(run.get("started_at") or run.get("created_at"), run.get("completed_at")))
+
+
+@blueprint.app_context_processor
+def _frame() -> dict[str, Any]:
+    signed_in = g.get("actor") == "session"
+    return {"asset": asset, "navigation": NAVIGATION, "current_area": _area(), "signed_in": signed_in}
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "count": view.count,
+    "rate": view.rate,
+    "verdict": view.verdict,
+    "plural": view.plural,
+    "moment": view.moment,
+    "iso": view.iso,
+    "took": took,
+    "verdict_kind": lambda word: view.VERDICTS.get(word, ""),
+    "status_words": lambda status: view.STATUSES.get(status, status),
+    "source_status_words": lambda status: view.SOURCE_STATUSES.get(status, status),
+    "type_words": lambda kind: view.SOURCE_TYPES.get(kind, kind),
+    "set_words": lambda name: view.SETS.get(name, name),
+    "stage_words": lambda stage: view.STAGES.get(stage, stage),
+}
+for _name, _function in _FILTERS.items():
+    blueprint.add_app_template_filter(_function, _name)
+blueprint.add_app_template_test(view.is_amount, "amount")

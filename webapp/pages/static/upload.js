@@ -1,0 +1,104 @@
+// Files are sent ahead, with a bar that shows how far; the form then only names them. Dropping works as choosing does.
+import { announce } from "./page.js";
+
+const session = `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+
+function words(bytes) {
+  const units = ["bytes", "kB", "MB", "GB"];
+  let amount = bytes;
+  let at = 0;
+  while (amount >= 1000 && at < units.length - 1) {
+    amount /= 1000;
+    at += 1;
+  }
+  return `${at ? amount.toFixed(1) : amount} ${units[at]}`;
+}
+
+async function presign(file) {
+  const response = await fetch("/api/uploads/presign", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ filename: file.name, session_id: session }),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error);
+  return answer;
+}
+
+function send(file, address, progress) {
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", address);
+    request.upload.onprogress = (event) => progress(event.loaded);
+    request.onload = () => {
+      if (request.status < 300) done();
+      else fail(new Error(errorOf(request.responseText)));
+    };
+    request.onerror = () => fail(new Error("The connection broke off. Choose the file again."));
+    request.send(file);
+  });
+}
+
+function errorOf(text) {
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return "The file was not accepted. Choose it again.";
+  }
+}
+
+async function upload(input) {
+  const file = input.files[0];
+  const box = input.closest("[data-drop]");
+  const state = box.querySelector("[data-upload-state]");
+  const bar = state.querySelector("progress");
+  const told = state.querySelector("[data-upload-words]");
+  const target = box.querySelector("[data-uploaded]");
+  const buttons = input.form.querySelectorAll("button:not([type=button])");
+  target.value = "";
+  if (!file) return;
+  state.hidden = false;
+  told.className = "small";
+  bar.value = 0;
+  const say = (sent) => {
+    bar.value = file.size ? sent / file.size : 1;
+    told.textContent = `Sending ${file.name}: ${words(sent)} of ${words(file.size)}`;
+  };
+  say(0);
+  for (const button of buttons) button.disabled = true;
+  try {
+    if (!/\.(csv|parquet)$/i.test(file.name)) throw new Error("Choose a CSV or Parquet file.");
+    const { presigned_url: address, s3_uri: uri } = await presign(file);
+    await send(file, address, say);
+    target.value = uri;
+    bar.value = 1;
+    told.textContent = `${file.name}, ${words(file.size)}, is uploaded.`;
+    input.required = false;
+    input.value = "";
+  } catch (error) {
+    told.className = "small bad";
+    told.textContent = error.message;
+  }
+  announce(told.textContent);
+  for (const button of buttons) button.disabled = false;
+}
+
+export function startUploads() {
+  for (const input of document.querySelectorAll("input[data-upload]")) {
+    input.addEventListener("change", () => upload(input));
+    const box = input.closest("[data-drop]");
+    for (const name of ["dragenter", "dragover"]) {
+      box.addEventListener(name, (event) => {
+        event.preventDefault();
+        box.classList.add("over");
+      });
+    }
+    for (const name of ["dragleave", "drop"]) box.addEventListener(name, () => box.classList.remove("over"));
+    box.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (!event.dataTransfer.files.length) return;
+      input.files = event.dataTransfer.files;
+      input.dispatchEvent(new Event("change"));
+    });
+  }
+}

@@ -1,0 +1,196 @@
+"""Serving: the app and the runner, each under gunicorn in its own process, and both together for one machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from webapp.listening import bind_text, end_with_master, free_port
+from webapp.settings import Settings
+
+_RESTART_SECONDS = 1.0
+_START_SECONDS = 10.0
+_STOP_SECONDS = 30.0
+_RUNNER_STOP_SECONDS = 100.0  # its own drain time and last callbacks, see webapp.runner.serving
+_POLL_SECONDS = 0.2
+# A page, an upload and a stream of progress each hold a thread; none of them computes for long.
+_APP_THREADS = 32
+
+
+class _Server(BaseApplication):
+    """Gunicorn with settings from here instead of from its own files and environment."""
+
+    def __init__(self, factory: Callable[[], Any], options: Mapping[str, Any]) -> None:
+        self._factory, self._options = factory, options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._factory()
+
+
+def _gunicorn(host: str, port: int, threads: int, **more: Any) -> dict[str, Any]:
+    """One process with threads: the app's data is in its database, the runner's on its disk."""
+    return {
+        "bind": bind_text(host, port),
+        "workers": 1,
+        "worker_class": "gthread",
+        "threads": threads,
+        "timeout": 120,
+        "graceful_timeout": int(_STOP_SECONDS),
+        "keepalive": 5,
+        "loglevel": "warning",
+        "post_fork": end_with_master,
+        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - gunicorn's heartbeat file
+        **more,
+    }
+
+
+def serve_app(settings: Settings, sample: Path | None = None) -> None:
+    """Serve pages and API until a stop signal."""
+
+    def load() -> Any:
+        from webapp.app import create_app
+        from webapp.context import EXTENSION
+        from webapp.seed import seed_sample
+        from webapp.services.sweeper import Sweeper
+
+        app = create_app(settings)
+        if sample is not None:
+            seed_sample(app.extensions[EXTENSION], sample)
+        Sweeper(app.extensions[EXTENSION]).start()
+        return app
+
+    _Server(load, _gunicorn(settings.bind_host, settings.port, _APP_THREADS)).run()
+
+
+def serve_runner(settings: Settings) -> None:
+    """Serve the runner until a stop signal; running jobs get time, the others stay in its journal."""
+
+    from webapp.runner.serving import RunnerServer
+
+    RunnerServer(settings).run()
+
+
+@dataclass
+class _Child:
+    """A process of our own that is started again when it dies."""
+
+    command: list[str]
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+
+    def keep_up(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            return
+        if time.monotonic() - self.started >= _RESTART_SECONDS:
+            self.started = time.monotonic()
+            self.process = subprocess.Popen(self.command, env=dict(self.environment), stdin=subprocess.DEVNULL)
+
+    def failed_to_start(self) -> int | None:
+        """The exit status of a process that ended soon after it was started."""
+        ended = None if self.process is None else self.process.poll()
+        return ended if time.monotonic() - self.started < _START_SECONDS else None
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Together:
+    """App and runner on one machine, the runner on a free port of the loopback address that only this app can use:
+    what they send each other is signed with a secret made for this start."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    sample: Path | None = None
+    stopped: bool = False
+
+    def run(self) -> int:
+        """Until a stop signal; the app's exit status if it cannot start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        runner, app = self._children()
+        runner.keep_up()
+        app.keep_up()
+        try:
+            while not self.stopped:
+                if (status := app.failed_to_start()) is not None:
+                    return status
+                app.keep_up()
+                runner.keep_up()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            # The app first: it takes no new runs, and the runner's last callbacks wait in its outbox.
+            for child in (app, runner):
+                child.stop()
+            app.wait(_STOP_SECONDS + 5)
+            runner.wait(_RUNNER_STOP_SECONDS)
+        return 0
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = True
+
+    def _children(self) -> tuple[_Child, _Child]:
+        port = free_port()
+        host = "[::1]" if self.settings.bind_host == "::1" else "127.0.0.1"
+        common = {
+            **self.environment,
+            "KALLA_CALLBACK_SECRET": secrets.token_hex(32),
+            "KALLA_PARENT_PID": str(os.getpid()),
+        }
+        runner = {**common, "HTTP_PORT": str(port), "BIND_HOST": "127.0.0.1"}
+        app = {
+            **common,
+            "WORKER_URL": f"http://127.0.0.1:{port}",
+            "KALLA_CALLBACK_URL": f"http://{host}:{self.settings.port}/api/worker",
+        }
+        sample = [] if self.sample is None else ["--sample", str(self.sample)]
+        base = [sys.executable, "-P", "-m", "webapp.serve"]
+        return _Child([*base, "runner"], runner), _Child([*base, "app", *sample], app)
+
+
+def is_alone(settings: Settings) -> bool:
+    """Whether the app has no runner elsewhere and starts its own."""
+    return settings.worker_url is None and settings.nats_url is None
+
+
+def main(arguments: list[str]) -> None:
+    """``python -m webapp.serve app [--sample DIR] | runner``: what ``Together`` starts."""
+    from pipelines.launch import end_with_parent
+
+    end_with_parent()
+    settings = Settings.from_environment()
+    if arguments[0] == "runner":
+        serve_runner(settings)
+    else:
+        serve_app(settings, Path(arguments[2]) if arguments[1:2] == ["--sample"] else None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
