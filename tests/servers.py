@@ -234,3 +234,24 @@ def _own(path: Path) -> None:
     if user is not None:
         shutil.chown(path, user)
     path.chmod(stat.S_IRWXU)
+
+
+NATS_MODULE = "github.com/nats-io/nats-server/v2@v2.15.2"
+CACHE = Path.home() / ".cache" / "kalla" / "bin"
+
+
+def nats_server_program() -> Path:
+    """nats-server: installed, in the cache outside the tree, or built once with Go. Raises RuntimeError."""
+    installed = shutil.which("nats-server")
+    cached = CACHE / "nats-server"
+    if installed or cached.exists():
+        return Path(installed or cached)
+    go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
+    if go is None:
+        raise RuntimeError("No nats-server for tests: install it, or Go to build it.")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:  # another process may be building it too
+        environment = {**os.environ, "GOBIN": folder}
+        subprocess.run([go, "install", NATS_MODULE], env=environment, check=True, capture_output=True, timeout=600)
+        os.replace(Path(folder) / "nats-server", cached)
+    return cached

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.servers import nats_server_program
 from webapp.app import create_app
 from webapp.context import EXTENSION, Kalla
 from webapp.db import Database
@@ -117,3 +118,12 @@ def guarded(make_app: Callable[..., Flask]) -> FlaskClient:
 def data(settings: Settings) -> Path:
     """The folder that sources may lie in."""
     return settings.local_roots[0]
+
+
+@pytest.fixture(scope="session")
+def nats_server_path() -> Path:
+    """The program nats-server; without it and without Go to build it the test is skipped."""
+    try:
+        return nats_server_program()
+    except RuntimeError as error:
+        pytest.skip(str(error))

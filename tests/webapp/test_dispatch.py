@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -290,10 +288,8 @@ def test_load_scoped_with_a_broken_runner(runner: Runner, answer: Reply):
 
 
 @pytest.fixture(scope="module")
-def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:{Path.home() / '.cache/kalla/bin'}")
-    if program is None:
-        pytest.skip("nats-server is not installed")
+def nats_url(nats_server_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = str(nats_server_path)
     port, folder = free_port(), tmp_path_factory.mktemp("nats")
     command = [program, "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(folder), "-l", str(Path(folder, "log"))]
     with subprocess.Popen(command) as process:

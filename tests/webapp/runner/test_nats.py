@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -23,26 +22,6 @@ from tests.webapp.runner.helpers import FakeLaunch, Receiver, RunnerProcess, job
 from webapp.runner import create_runner, runner_of
 from webapp.runner.nats import CONSUMER, STREAM, SUBJECT
 from webapp.signatures import sign
-
-CACHE = Path.home() / ".cache" / "kalla" / "bin"
-GO = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
-
-
-@pytest.fixture(scope="session")
-def nats_server_path() -> str:
-    """The server's program: installed, in the cache, or built once with Go."""
-    cached = CACHE / "nats-server"
-    found = shutil.which("nats-server") or (str(cached) if cached.exists() else None)
-    if found:
-        return found
-    if GO is None:
-        pytest.skip("neither nats-server nor Go is installed")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    command = [GO, "install", "github.com/nats-io/nats-server/v2@latest"]
-    made = subprocess.run(command, env={**os.environ, "GOBIN": str(CACHE)}, capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"nats-server cannot be built: {made.stderr[-300:]}")
-    return str(cached)
 
 
 @dataclass
@@ -75,7 +54,7 @@ class Server:
 
 
 @pytest.fixture
-def stream(nats_server_path: str, tmp_path: Path) -> Iterator[Server]:
+def stream(nats_server_path: Path, tmp_path: Path) -> Iterator[Server]:
     found = Server(nats_server_path, tmp_path)
     found.start()
     yield found
