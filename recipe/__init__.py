@@ -85,6 +85,7 @@ from recipe.uris import (
     parse_uri,
 )
 from recipe.values import format_cell, parse_date, parse_exact, parse_number, parse_timestamp
+from recipe.words import condition_in_words, key_in_words
 
 __all__ = [
     "BUILTINS",
@@ -143,6 +144,7 @@ __all__ = [
     "check_match_sql",
     "coerce_value",
     "compile_match_sql",
+    "condition_in_words",
     "dump_filters",
     "dump_recipe",
     "dump_source",
@@ -151,6 +153,7 @@ __all__ = [
     "infer_type",
     "is_alias",
     "is_csv_source",
+    "key_in_words",
     "like_matches",
     "load_recipe",
     "mask_text",

@@ -19,9 +19,15 @@ from pipelines.cli.options import (
     strategy_option,
 )
 from pipelines.cli.report import print_warnings
-from pipelines.cli.words import CLASSES, condition_in_words, key_in_words
 from pipelines.options import RunRequest
 from pipelines.prepare import SIDES, Prepared, prepare
+from recipe import PlanClass, condition_in_words, key_in_words
+
+_CLASSES = {
+    PlanClass.EQUI: "records are brought together by equal keys",
+    PlanClass.INEQUALITY: "records are compared by conditions without an equal key",
+    PlanClass.GENERAL: "the statement groups, unites or ranks records, so it runs as a whole",
+}
 
 
 @click.command("explain", short_help="Say in words what a recipe does and how it would run.")
@@ -81,7 +87,7 @@ def _document(prepared: Prepared, splits: dict[str, int]) -> dict[str, Any]:
     return {
         "recipe_id": prepared.recipe.recipe_id,
         **prepared.run_plan.as_dict(),
-        "class_words": CLASSES[plan.kind],
+        "class_words": _CLASSES[plan.kind],
         "keys": [{"sql": k.sql, "words": key_in_words(k)} for k in plan.keys],
         "conditions": _conditions(prepared),
         "columns": [o.name for o in plan.outputs],
@@ -105,7 +111,7 @@ def _show(prepared: Prepared, splits: dict[str, int]) -> None:
         filters = f", {plural(source['filters'], 'filter')}" if source["filters"] else ""
         line(console, f"  key {names}; {plural(len(source['columns']), 'column')}; read {parts}{filters}")
     line(console)
-    line(console, styled("Rule: ", "bold"), CLASSES[plan.kind])
+    line(console, styled("Rule: ", "bold"), _CLASSES[plan.kind])
     for key in plan.keys:
         line(console, "  ", key_in_words(key))
     for condition in _conditions(prepared):

@@ -126,7 +126,7 @@ def test_explain_in_words(kalla: Kalla):
     found = kalla("explain", SAMPLE)
     assert found.status == 0
     assert "left invoice_id equals right reference_number" in found.out
-    assert "left amount and right paid_amount at most 0.02 apart" in found.out
+    assert "left amount and right paid_amount are at most 0.02 apart" in found.out
     assert "Strategy local" in found.out and "Engine vectorized" in found.out
     document = kalla("explain", SAMPLE, "--json", "--partitions", "3").json
     assert (document["class"], document["strategy"], document["partitions"]) == ("equi", "local", 3)
@@ -139,10 +139,10 @@ def test_explain_in_words(kalla: Kalla):
 @pytest.mark.parametrize(
     ("condition", "words"),
     [
-        ("percent_match(l.a, r.a, 2)", "left a and right a at most 2 % apart"),
-        ("date_within(l.d, r.d, 5)", "left d and right d at most 5 days apart"),
+        ("percent_match(l.a, r.a, 2)", "left a and right a are at most 2 % apart"),
+        ("date_within(l.d, r.d, 5)", "left d and right d are within 5 days"),
         ("l.a <= r.a", "left a is at most right a"),
-        ("l.a = 'x'", "left a equals 'x'"),
+        ("l.a = 'x'", "left a equals “x”"),
         ("(l.a = '1' OR r.a = '2')", "l.a = '1' OR r.a = '2'"),
     ],
 )

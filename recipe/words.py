@@ -1,4 +1,4 @@
-"""A plan's keys and conditions as sentences."""
+"""A plan's keys and conditions as sentences, for people who never read SQL."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from recipe import LEFT, Condition, KeyPair, PlanClass
+from recipe.compiler import LEFT, Condition, KeyPair
 
-CLASSES = {
-    PlanClass.EQUI: "records are brought together by equal keys",
-    PlanClass.INEQUALITY: "records are compared by conditions without an equal key",
-    PlanClass.GENERAL: "the statement groups, unites or ranks records, so it runs as a whole",
-}
-_SIDES = {True: "left", False: "right"}
-_READ_AS = ("KALLA_NUMBER", "KALLA_EXACT", "KALLA_DATE", "KALLA_TIMESTAMP")
 _COMPARISONS: dict[type[exp.Expression], str] = {
     exp.EQ: "equals",
     exp.NEQ: "differs from",
@@ -22,6 +15,12 @@ _COMPARISONS: dict[type[exp.Expression], str] = {
     exp.LTE: "is at most",
     exp.GT: "is above",
     exp.GTE: "is at least",
+}
+_READ_AS = ("KALLA_NUMBER", "KALLA_EXACT", "KALLA_DATE", "KALLA_TIMESTAMP")
+_CALLS: dict[str, Callable[[str, str, str], str]] = {
+    "TOLERANCE_MATCH": lambda a, b, most: f"{a} and {b} are at most {most} apart",
+    "PERCENT_MATCH": lambda a, b, most: f"{a} and {b} are at most {most} % apart",
+    "DATE_WITHIN": lambda a, b, most: f"{a} and {b} are within {most} {'day' if most == '1' else 'days'}",
 }
 
 
@@ -32,14 +31,16 @@ def key_in_words(key: KeyPair) -> str:
 
 
 def condition_in_words(condition: Condition) -> str:
-    """``left amount and right paid_amount at most 0.02 apart``; SQL where there is no simpler way to say it."""
+    """``left amount and right paid_amount are at most 0.02 apart``; SQL where there is no simpler way to say it."""
     return _sentence(condition.tree) or condition.sql
 
 
 def _sentence(tree: exp.Expression) -> str | None:
     tree = _bare(tree)
     if isinstance(tree, exp.Anonymous):
-        return _call(tree)
+        say = _CALLS.get(tree.name.upper())
+        terms = [term(argument) for argument in tree.expressions[:3]]
+        return say(str(terms[0]), str(terms[1]), str(terms[2])) if say and len(terms) == 3 and all(terms) else None
     verb = _COMPARISONS.get(type(tree))
     if verb is None:
         return None
@@ -47,28 +48,16 @@ def _sentence(tree: exp.Expression) -> str | None:
     return f"{left} {verb} {right}" if left and right else None
 
 
-def _call(tree: exp.Anonymous) -> str | None:
-    say = _CALLS.get(tree.name.upper())
-    terms = [term(argument) for argument in tree.expressions[:3]]
-    if say is None or len(terms) < 3 or not all(terms):
-        return None
-    return say(str(terms[0]), str(terms[1]), str(terms[2]))
-
-
-_CALLS: dict[str, Callable[[str, str, str], str]] = {
-    "TOLERANCE_MATCH": lambda a, b, most: f"{a} and {b} at most {most} apart",
-    "PERCENT_MATCH": lambda a, b, most: f"{a} and {b} at most {most} % apart",
-    "DATE_WITHIN": lambda a, b, most: f"{a} and {b} at most {most} days apart",
-}
-
-
 def term(tree: exp.Expression) -> str | None:
-    """A column or constant in words; None for anything else."""
+    """A column, constant or reference in words; None for anything else."""
     tree = _bare(tree)
     if isinstance(tree, exp.Column):
-        return f"{_SIDES[tree.table == LEFT]} {tree.name}"
+        return f"{'left' if tree.table == LEFT else 'right'} {tree.name}"
     if isinstance(tree, exp.Literal):
-        return f"'{tree.name}'" if tree.is_string else tree.name
+        return f"“{tree.name}”" if tree.is_string else tree.name
+    if isinstance(tree, exp.Anonymous) and tree.name.upper() == "NORMALIZE_REF" and len(tree.expressions) == 1:
+        inner = term(tree.expressions[0])
+        return f"{inner} (letters and digits only)" if inner else None
     return None
 
 
