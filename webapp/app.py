@@ -7,7 +7,7 @@ import logging
 from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.api import evidence, health, openapi, recipes, runs, sources, uploads, worker
+from webapp.api import audit, evidence, health, openapi, recipes, runs, sources, uploads, worker
 from webapp.context import EXTENSION, Kalla
 from webapp.db import Database
 from webapp.dispatch import Dispatcher, HttpDispatcher, NatsDispatcher
@@ -27,7 +27,7 @@ from webapp.web.requests import MOST_BODY_BYTES, too_large
 
 _LOG = logging.getLogger("webapp.app")
 _STREAMED = ("uploads.receive",)  # their bodies have a limit of their own
-_BLUEPRINTS = (health, sources, recipes, runs, evidence, uploads, worker, openapi)
+_BLUEPRINTS = (health, sources, recipes, runs, evidence, uploads, worker, audit, openapi)
 
 
 def create_app(settings: Settings, *, database: Database | None = None, dispatcher: Dispatcher | None = None) -> Flask:
