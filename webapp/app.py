@@ -26,6 +26,7 @@ from webapp.web.answers import ExactJson
 from webapp.web.requests import MOST_BODY_BYTES, too_large
 
 _LOG = logging.getLogger("webapp.app")
+_LEAST_SECRET = 16  # short ones can be guessed by trying
 _STREAMED = ("uploads.receive",)  # their bodies have a limit of their own
 _BLUEPRINTS = (health, sources, recipes, runs, evidence, uploads, worker, audit, openapi)
 
@@ -70,6 +71,18 @@ def check_settings(settings: Settings) -> None:
             f"Listening at {settings.bind_host} needs {' and '.join(missing)}.",
             hint="Set a long random value for each, or listen at 127.0.0.1 only.",
         )
+    short = [name for name, value in needed.items() if _shortest(name, value or "") < _LEAST_SECRET]
+    if short:
+        raise SettingsError(
+            f"Listening at {settings.bind_host} needs a longer {' and '.join(short)}.",
+            hint=f"Each needs {_LEAST_SECRET} characters or more; openssl rand -hex 32 makes a good one.",
+        )
+
+
+def _shortest(name: str, value: str) -> int:
+    """The length of a secret; of the shorter one where a variable may hold the previous one after a comma."""
+    parts = [value] if name == "KALLA_ACCESS_TOKEN" else [part.strip() for part in value.split(",")]
+    return min((len(part) for part in parts if part), default=0)
 
 
 def _parts(settings: Settings, database: Database | None, dispatcher: Dispatcher | None) -> Kalla:

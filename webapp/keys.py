@@ -10,7 +10,7 @@ from pathlib import Path
 
 from webapp.settings import Settings
 
-_FILE = "app.key"
+KEY_FILE = "app.key"
 
 
 def signing_key(settings: Settings, purpose: str) -> bytes:
@@ -20,14 +20,14 @@ def signing_key(settings: Settings, purpose: str) -> bytes:
     random file below STAGING_PATH that only its owner may read.
     """
     given = "\0".join((settings.secret_key or "", settings.access_token or ""))
-    root = given.encode() if given != "\0" else _stored(settings.staging_path / _FILE)
+    root = given.encode() if given != "\0" else _stored(settings.staging_path / KEY_FILE)
     return hmac.new(root, b"kalla:" + purpose.encode(), hashlib.sha256).digest()
 
 
 def _stored(path: Path) -> bytes:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{_FILE}.{secrets.token_hex(8)}")
+        draft = path.with_name(f".{KEY_FILE}.{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(32))
         try:

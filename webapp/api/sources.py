@@ -43,6 +43,7 @@ _READ_ERRORS = (
     "source.unsupported_type",
     "source.unreachable",
     "source.access_denied",
+    "source.busy",
 )
 
 

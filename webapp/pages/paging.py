@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import request, url_for
 
@@ -24,9 +25,12 @@ class Pages:
 def here(**changed: Any) -> str:
     """This page's address with some parameters of its query changed; None or "" takes one away."""
     assert request.endpoint is not None, "only pages ask"
+    anchor = changed.pop("_anchor", None)
     query = {**request.args.to_dict(), **changed}
     kept = {name: value for name, value in query.items() if value not in (None, "") and name != "done"}
-    return url_for(request.endpoint, **{**(request.view_args or {}), **kept})
+    # The query is not given to url_for, which takes some names (_scheme, endpoint) for its own.
+    path = url_for(request.endpoint, **(request.view_args or {}))
+    return path + (f"?{urlencode(kept)}" if kept else "") + (f"#{anchor}" if anchor else "")
 
 
 def number(name: str, default: int = 0) -> int:

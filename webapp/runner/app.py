@@ -19,6 +19,7 @@ from recipe import KallaError, RecipeError, mask_text
 from webapp.errors import ServiceError, SettingsError, error_body, status_of
 from webapp.hosts import check_host
 from webapp.objects import local_address
+from webapp.readable import check_files
 from webapp.runner.delivery import Delivery
 from webapp.runner.jobs import Guards, check_callback
 from webapp.runner.journal import Journal, first_free
@@ -92,6 +93,7 @@ def _guards(settings: Settings) -> Guards:
     return Guards(
         lambda host, port, code: check_host(host, port, settings, code),
         lambda uri: local_address(settings, uri),
+        lambda kind, uri: check_files(settings, kind, uri),
     )
 
 
@@ -110,7 +112,12 @@ def memory_bytes(text: str | None) -> int | None:
 
 @_ROUTES.before_request
 def _verify() -> None:
-    """The app signs what it sends to these endpoints; health and metrics are everybody's (contract 3.5)."""
+    """The app signs what it sends to these endpoints; health and metrics are everybody's (contract 3.5).
+
+    No browser has business here: what a page of some site sends names its origin, and is refused.
+    """
+    if "Origin" in request.headers:
+        raise ServiceError("The runner takes no calls from web pages.", code="auth.origin_refused")
     if request.path.startswith("/api/") and request.url_rule is not None:
         verify(request.headers.get(HEADER), _service().settings.callback_secrets, request.get_data())
 

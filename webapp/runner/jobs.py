@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from connectors import ConnectorError, connector_for, connector_types
 from recipe import (
+    SOURCE_CLASSES,
     ElasticsearchAddress,
     FileAddress,
     KallaError,
@@ -42,10 +43,12 @@ _LONGEST_URL = 2048
 @dataclass(frozen=True)
 class Guards:
     """What jobs may reach, as functions of the settings: ``check_host(host, port, code)`` raises ServiceError with
-    that code, ``local_address(uri)`` is the local file of an upload or None."""
+    that code, ``local_address(uri)`` is the local file of an upload or None, ``check_files(type, uri)`` raises for
+    files that sources may not read."""
 
     check_host: Callable[[str, int, str], None]
     local_address: Callable[[str], str | None]
+    check_files: Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,10 @@ def resolve_source(kind: object, uri: object, guards: Guards) -> tuple[str, str]
     local = guards.local_address(uri) if uri.lower().startswith("s3://") else None
     if local is not None:
         return _file_kind(local), file_uri(local)
-    return (infer_type(uri) if kind in (None, "file") else str(kind)), uri
+    known = infer_type(uri) if kind in (None, "file") else str(kind)
+    if known in SOURCE_CLASSES:  # the recipe's own checks refuse other types, at their own place
+        guards.check_files(known, uri)
+    return known, uri
 
 
 def _file_kind(path: str) -> str:

@@ -92,6 +92,8 @@ def _source(body: Mapping[str, Any], guards: Guards) -> tuple[Source, bool]:
         kind = "csv" if getattr(address, "is_csv", False) else "parquet"
     if kind not in SOURCE_CLASSES:
         raise ServiceError(f"{kind[:80]!r} is not a source type.", code="source.unsupported_type")
+    if local is None:
+        guards.check_files(kind, uri)
     check_source_host(kind, uri, guards)
     # A preview needs no key; the model of a source wants one.
     source: Any = SOURCE_CLASSES[kind](alias="preview", uri=uri, primary_key=("-",), type=kind)

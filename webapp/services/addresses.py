@@ -26,6 +26,7 @@ from webapp.db import OWN_TABLES
 from webapp.errors import ServiceError
 from webapp.hosts import IpAddress, addresses_of, check_host
 from webapp.objects import local_address, parse_upload
+from webapp.readable import check_parameters, check_path
 from webapp.settings import Settings
 
 _PORT = 5432
@@ -47,6 +48,7 @@ def check_address(app: Kalla, kind: str, uri: str, *, registering: bool = False)
         check_host(address.host, address.port or _PORT, app.settings)
     if isinstance(address, PostgresAddress):
         _check_table(app.settings, address)
+        check_parameters(app.settings, address)
     return address
 
 
@@ -62,14 +64,7 @@ def _check_file(settings: Settings, kind: str, uri: str, address: FileAddress) -
             code="source.invalid_uri",
             hint="Write an absolute path, or file:///folder/name.",
         )
-    real = os.path.realpath(address.path)
-    roots = [os.path.realpath(root) for root in settings.readable_roots]
-    if not any(os.path.commonpath([real, root]) == root for root in roots):
-        raise ServiceError(
-            "This path is not below a folder that Kalla may read.",
-            code="source.path_forbidden",
-            hint="Move the file into an allowed folder, or add its folder to KALLA_LOCAL_ROOTS.",
-        )
+    check_path(settings, address.path, "This path")
 
 
 def _check_upload(settings: Settings, uri: str) -> None:

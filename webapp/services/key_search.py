@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import threading
 from itertools import combinations
 from typing import Any
 
 from recipe import Kind
 from webapp.context import Kalla
 from webapp.services.addresses import open_source
-from webapp.services.previews import reaching, stored
+from webapp.services.previews import reaching, stored, turn
 
 # What the search looks at, at most; a key found in a part of the data is likely, not proven.
 MOST_ROWS = 500_000
 MOST_BYTES = 256 * 1024 * 1024
 _MOST_PAIRED = 8
+_AT_ONCE = 2  # each may hold MOST_BYTES, and as much again while it counts
+_WAIT_SECONDS = 20.0
+_TURNS = threading.BoundedSemaphore(_AT_ONCE)
 _KEY_WORDS = re.compile(r"(^|[_\W])(id|key|no|nr|num|number|code|ref|reference|uuid)$|[a-z](Id|ID|No|Nr|Key)$", re.I)
 _NO_KEYS = (Kind.DOUBLE, Kind.BOOLEAN, Kind.UNKNOWN)
 
@@ -23,7 +27,7 @@ def primary_key(app: Kalla, alias: str) -> dict[str, Any]:
     """``{alias, detected_keys, confidence}``; ``high`` for a declared or proven key, ``medium`` for one that holds in
     the part of the data that was looked at, ``low`` with no key. ``declared`` and ``rows_checked`` say why.
 
-    Raises ServiceError, ConnectorError.
+    Raises ServiceError, among others ``source.busy`` (503) while too many others search, ConnectorError.
     """
     record = stored(app, alias)
     with reaching(app, record):
@@ -48,8 +52,9 @@ def _answer(alias: str, keys: list[str], confidence: str, declared: bool, rows: 
 
 def _searched(alias: str, connector: Any) -> dict[str, Any]:
     columns = [column for column in connector.schema() if column.kind not in _NO_KEYS]
-    table, whole = _sample(connector, [column.name for column in columns])
-    keys = _unique(table) if table is not None and table.num_rows else []
+    with turn(_TURNS, _WAIT_SECONDS):
+        table, whole = _sample(connector, [column.name for column in columns])
+        keys = _unique(table) if table is not None and table.num_rows else []
     rows = 0 if table is None else table.num_rows
     return _answer(alias, keys, ("high" if whole else "medium") if keys else "low", False, rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,10 @@ OUT_OF_REACH = (
     "source.timeout",
     "upload.not_found",
 )
+# A source may take its time. The app has threads for so many that do, and keeps the rest for pages and the runner.
+_AT_ONCE = 8
+_WAIT_SECONDS = 20.0
+_TURNS = threading.BoundedSemaphore(_AT_ONCE)
 
 
 def stored(app: Kalla, alias: str) -> SourceRecord:
@@ -37,15 +42,33 @@ def stored(app: Kalla, alias: str) -> SourceRecord:
 
 @contextmanager
 def reaching(app: Kalla, record: SourceRecord) -> Iterator[None]:
-    """Note in the source's status whether it could be reached."""
+    """Note in the source's status whether it could be reached. Raises ServiceError ``source.busy`` (503) while too many
+    sources are being read."""
     try:
-        yield
+        with turn(_TURNS, _WAIT_SECONDS):
+            yield
     except KallaError as error:
         if error.code in OUT_OF_REACH and record.status != "error":
             app.sources.set_status(record.alias, "error")
         raise
     if record.status == "error":
         app.sources.set_status(record.alias, "connected")
+
+
+@contextmanager
+def turn(turns: threading.BoundedSemaphore, seconds: float) -> Iterator[None]:
+    """One of the places in ``turns``, waited for that long. Raises ServiceError ``source.busy``."""
+    if not turns.acquire(timeout=seconds):
+        raise ServiceError(
+            "Too many sources are being read at this moment.",
+            code="source.busy",
+            hint="Try again in a moment.",
+            headers={"Retry-After": "5"},
+        )
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 def preview_source(app: Kalla, alias: str, limit: int = PREVIEW_ROWS) -> dict[str, Any]:

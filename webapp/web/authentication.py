@@ -27,13 +27,16 @@ SESSION_COOKIE = "kalla_session"
 SESSION_SECONDS = 12 * 3600
 _ATTEMPTS, _WITHIN_SECONDS = 10, 60.0
 _LIMIT = "kalla_login_limit"
+_ENDED = "kalla_ended_sessions"
 
 blueprint = Blueprint("access", __name__)
 
 
 def register(app: Flask) -> None:
-    """The login pages, and the count of failed attempts."""
+    """The login pages, the count of failed attempts, and the sessions that were ended."""
     app.extensions[_LIMIT] = RateLimit(_ATTEMPTS, _WITHIN_SECONDS)
+    # Ids of sessions that were signed out, for as long as their cookies would last; one process serves the app.
+    app.extensions[_ENDED] = RateLimit(1, SESSION_SECONDS)
     app.register_blueprint(blueprint)
 
 
@@ -51,8 +54,8 @@ def check_access(settings: Settings) -> AnyResponse | None:
         return None
     if _is_open():
         return None
+    _count_wrong_bearer()
     if is_api():
-        _count_wrong_bearer()
         raise ServiceError(
             "An access token is needed.",
             code="auth.required",
@@ -81,16 +84,22 @@ def _is_open() -> bool:
 
 
 def _caller(settings: Settings, token: str) -> str | None:
-    if _bearer() is not None:
-        return "token" if _same(_bearer() or "", token) else None
+    given = _bearer()
+    if given is not None:
+        return "token" if _same(given, token) else None
+    return "session" if _session(settings) is not None else None
+
+
+def _session(settings: Settings) -> str | None:
+    """The id of the session that the cookie of this request holds; None without one that still counts."""
     cookie = request.cookies.get(SESSION_COOKIE)
     if cookie is None:
         return None
     try:
-        _signer(settings).unsign(cookie, max_age=SESSION_SECONDS)
+        found = _signer(settings).unsign(cookie, max_age=SESSION_SECONDS).decode()
     except BadSignature:
         return None
-    return "session"
+    return None if _ended().wait(found) else found
 
 
 def _bearer() -> str | None:
@@ -107,7 +116,15 @@ def _signer(settings: Settings) -> TimestampSigner:
 
 
 def _limit() -> RateLimit:
-    found = current_app.extensions[_LIMIT]
+    return _window(_LIMIT)
+
+
+def _ended() -> RateLimit:
+    return _window(_ENDED)
+
+
+def _window(name: str) -> RateLimit:
+    found = current_app.extensions[name]
     assert isinstance(found, RateLimit)
     return found
 
@@ -141,7 +158,8 @@ def login() -> AnyResponse | str:
     """The page that asks for the token."""
     settings = kalla().settings
     onward = _local_path(request.args.get("next"))
-    if settings.access_token is None or _caller(settings, settings.access_token):
+    # Only the session counts: this page is open, and must not tell whether a bearer token is right.
+    if settings.access_token is None or _session(settings):
         return redirect(onward, 303)
     return _page(onward, "")
 
@@ -175,7 +193,11 @@ def enter() -> AnyResponse | tuple[str, int]:
 
 @blueprint.post("/logout")
 def leave() -> Response | AnyResponse:
-    """End the session of this browser."""
+    """End the session of this browser, so that nobody goes on with a copy of its cookie."""
+    found = _session(kalla().settings)
+    if found is not None:
+        _ended().record(found)
+        kalla().audit.record("session", "logout", _address())
     response = redirect(url_for("access.login"), 303)
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Strict", secure=is_https(), path="/")
     return response

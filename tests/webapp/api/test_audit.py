@@ -9,7 +9,11 @@ from tests.webapp.conftest import TOKEN
 
 def test_what_is_changed_is_written_down(client: FlaskClient) -> None:
     for alias in ("ledger", "bank"):
-        body = {"alias": alias, "uri": f"postgres://kalla:hush@db.example/books?table={alias}", "source_type": "postgres"}
+        body = {
+            "alias": alias,
+            "uri": f"postgres://kalla:hush@db.example/books?table={alias}",
+            "source_type": "postgres",
+        }
         assert client.post("/api/sources", json=body).status_code == 200
     assert client.delete("/api/sources/ledger").status_code == 200
     found = client.get("/api/audit?limit=2").json

@@ -248,3 +248,26 @@ def test_hostile_queries_are_inert(browser: Browser, completed: str) -> None:
     for path in (f"/runs?recipe_id={BREAKOUT}", f"/sources/new?alias={BREAKOUT}&uri={SCRIPT}"):
         check(browser.open(path))
     check(browser.open(f"/recipes/new?left={SCRIPT}&right=x", 404))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["_scheme=javascript", "_external=1&_scheme=javascript", "endpoint=x", "_method=PUT", "_anchor=x", "self=1"],
+)
+def test_queries_cannot_turn_links(browser: Browser, insert_run: Inserted, completed: str, query: str) -> None:
+    for path in (f"/runs?offset=1&{query}", f"/recipes?offset=1&{query}", f"/runs/{completed}?offset=1&{query}"):
+        page = browser.open(path)
+        check(page)
+        links = [link.attributes["href"] for link in page.all("a")]
+        assert all(link.startswith(("/", "#")) and not link.startswith("//") for link in links), links
+    other = browser.open(f"/runs/{completed}?run_id=another&sort=_row")
+    assert not [link for link in other.all("a") if link.attributes["href"].startswith("/runs/another")]
+
+
+@pytest.mark.parametrize("path", ["/%5Cevil.example", "/%09/evil.example/x", "///evil.example/x", "/%2F/evil.example"])
+def test_the_error_page_leads_to_this_app_only(browser: Browser, path: str) -> None:
+    page = browser.open(path, 404)
+    check(page)
+    links = [link.attributes["href"] for link in page.all("a")]
+    again = next(link for link in links if "evil" in link)
+    assert again[0] == "/" and again[1] not in "/\\\t"

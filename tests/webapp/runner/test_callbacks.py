@@ -194,7 +194,7 @@ def test_hosts_are_checked_at_each_attempt(runners: Start, fake: FakeLaunch, rec
             raise ServiceError("No.", code=code)
 
     fake.hold.clear()
-    client = runners({"guards": Guards(check_host, lambda uri: None)})
+    client = runners({"guards": Guards(check_host, lambda uri: None, lambda kind, uri: None)})
     run_id = submit(client, receiver)
     assert receiver.wait(lambda: bool(receiver.calls))
     forbidden.set()

@@ -231,16 +231,26 @@ def test_secrets_are_in_no_answer_and_no_log(guarded: FlaskClient, capsys: pytes
 # --- settings ------------------------------------------------------------------------------------------
 
 
+LONG = "0123456789abcdef"
+BOTH = {"access_token": LONG, "secret_key": LONG}
+RUNNER = {"worker_url": "http://runner:8080"}
+
+
 @pytest.mark.parametrize(
     ("changes", "missing"),
     [
         ({}, ["KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY"]),
-        ({"access_token": "x"}, ["KALLA_SECRET_KEY"]),
-        ({"secret_key": "x"}, ["KALLA_ACCESS_TOKEN"]),
-        ({"access_token": "x", "secret_key": "y", "worker_url": "http://runner:8080"}, ["KALLA_CALLBACK_SECRET"]),
-        ({"access_token": "x", "secret_key": "y", "nats_url": "nats://n:4222"}, ["KALLA_CALLBACK_SECRET"]),
-        ({"access_token": "x", "secret_key": "y"}, []),
-        ({"access_token": "x", "secret_key": "y", "worker_url": "http://runner:8080", "callback_secrets": ("z",)}, []),
+        ({"access_token": LONG}, ["KALLA_SECRET_KEY"]),
+        ({"secret_key": LONG}, ["KALLA_ACCESS_TOKEN"]),
+        (BOTH | RUNNER, ["KALLA_CALLBACK_SECRET"]),
+        (BOTH | {"nats_url": "nats://n:4222"}, ["KALLA_CALLBACK_SECRET"]),
+        (BOTH, []),
+        (BOTH | {"access_token": f"{LONG},x", "secret_key": f"{LONG}, {LONG}"}, []),
+        (BOTH | RUNNER | {"callback_secrets": (LONG, LONG)}, []),
+        (BOTH | {"access_token": LONG[:-1]}, ["KALLA_ACCESS_TOKEN"]),
+        (BOTH | {"access_token": "x", "secret_key": "y"}, ["KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY"]),
+        (BOTH | {"secret_key": f"{LONG},old"}, ["KALLA_SECRET_KEY"]),
+        (BOTH | RUNNER | {"callback_secrets": (LONG, "old")}, ["KALLA_CALLBACK_SECRET"]),
     ],
 )
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "kalla.example"])

@@ -168,6 +168,33 @@ def test_trying_is_limited(guarded: FlaskClient):
     assert elsewhere.status_code == 303
 
 
+@pytest.mark.parametrize("path", ["/", "/sources?offset=1", "/nothing"])
+def test_wrong_bearer_tokens_count_on_pages_too(guarded: FlaskClient, path: str):
+    wrong = {"Authorization": "Bearer wrong"}
+    assert [guarded.get(path, headers=wrong).status_code for _ in range(11)] == [303] * 10 + [429]
+    assert guarded.get("/api/sources", headers=wrong).status_code == 429
+    assert guarded.get("/health", headers=wrong).status_code == 200
+
+
+def test_the_login_page_does_not_tell_whether_a_bearer_token_is_right(guarded: FlaskClient):
+    right, wrong = (guarded.get("/login", headers={"Authorization": f"Bearer {t}"}) for t in (TOKEN, "wrong"))
+    assert right.status_code == wrong.status_code == 200
+
+
+def test_a_copy_of_the_cookie_ends_with_the_session(guarded: FlaskClient):
+    sign_in(guarded)
+    copied = guarded.get_cookie("kalla_session")
+    assert copied is not None
+    guarded.post("/logout", data={"csrf_token": form_token(guarded, "/sources/new")})
+    guarded.set_cookie("kalla_session", copied.value)
+    assert guarded.get("/api/sources").status_code == 401
+    guarded.delete_cookie("kalla_session")
+    sign_in(guarded)
+    assert guarded.get("/api/sources").status_code == 200
+    parts: Kalla = guarded.application.extensions[EXTENSION]
+    assert [e.action for e in parts.audit.list()] == ["login", "logout", "login"]
+
+
 def test_signing_out(guarded: FlaskClient):
     sign_in(guarded)
     assert guarded.get("/logout").status_code == 405
