@@ -6,6 +6,7 @@ nowhere else; whoever opens an upload asks ``local_address`` first.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -178,7 +179,7 @@ class ObjectStore:
             length: what the sender announced, None when it did not.
 
         Nothing stays behind when it fails. Raises ServiceError: ``upload.too_large``, ``upload.incomplete``,
-        ``upload.link_used``.
+        ``upload.link_used``, ``upload.no_space``.
         """
         target = upload_path(self._settings, upload)
         if target.exists():
@@ -187,9 +188,9 @@ class ObjectStore:
         if length is not None and length > most:
             raise upload_too_large(most)
         incoming = _uploads(self._settings) / _INCOMING
-        incoming.mkdir(parents=True, exist_ok=True)
         draft = incoming / secrets.token_hex(16)
         try:
+            incoming.mkdir(parents=True, exist_ok=True)
             size = _save(draft, read, most)
             if length is not None and size != length:
                 raise ServiceError(
@@ -198,6 +199,10 @@ class ObjectStore:
                     hint="Upload the file again.",
                 )
             _publish(draft, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _no_space() from None
         finally:
             draft.unlink(missing_ok=True)
         return size
@@ -259,6 +264,14 @@ def _used() -> ServiceError:
         code="upload.link_used",
         status=LINK_STATUS["upload.link_used"],
         hint="Ask for a new link.",
+    )
+
+
+def _no_space() -> ServiceError:
+    return ServiceError(
+        "There is no room for the file: the disk for uploads is full.",
+        code="upload.no_space",
+        hint="Free space below STAGING_PATH, then upload it again.",
     )
 
 

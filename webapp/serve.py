@@ -16,14 +16,18 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
+from webapp.errors import ServiceError
 from webapp.listening import bind_text, end_with_master, free_port
 from webapp.settings import Settings
 
 _RESTART_SECONDS = 1.0
-_START_SECONDS = 10.0
+# A database that starts at the same time, or restarts just when the app does, is waited for.
+_DATABASE_SECONDS = 30.0
+_START_SECONDS = _DATABASE_SECONDS + 10.0
 _STOP_SECONDS = 30.0
 _RUNNER_STOP_SECONDS = 100.0  # its own drain time and last callbacks, see webapp.runner.serving
 _POLL_SECONDS = 0.2
+_NOT_FOR_THE_RUNNER = {"DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY", "ANTHROPIC_API_KEY"}
 # A page, an upload and a stream of progress each hold a thread; none of them computes for long.
 _APP_THREADS = 32
 
@@ -64,18 +68,31 @@ def serve_app(settings: Settings, sample: Path | None = None) -> None:
     """Serve pages and API until a stop signal."""
 
     def load() -> Any:
-        from webapp.app import create_app
         from webapp.context import EXTENSION
         from webapp.seed import seed_sample
         from webapp.services.sweeper import Sweeper
 
-        app = create_app(settings)
+        app = _created(settings)
         if sample is not None:
             seed_sample(app.extensions[EXTENSION], sample)
         Sweeper(app.extensions[EXTENSION]).start()
         return app
 
     _Server(load, _gunicorn(settings.bind_host, settings.port, _APP_THREADS)).run()
+
+
+def _created(settings: Settings) -> Any:
+    """The app; a database server that does not answer yet is given some time. Raises as ``create_app``."""
+    from webapp.app import create_app
+
+    ends = time.monotonic() + (0 if settings.database_url.startswith("sqlite") else _DATABASE_SECONDS)
+    while True:
+        try:
+            return create_app(settings)
+        except ServiceError as error:
+            if error.code != "database.unavailable" or time.monotonic() >= ends:
+                raise
+        time.sleep(_RESTART_SECONDS)
 
 
 def serve_runner(settings: Settings) -> None:
@@ -94,18 +111,21 @@ class _Child:
     environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    starts: int = 0
 
     def keep_up(self) -> None:
         if self.process is not None and self.process.poll() is None:
             return
         if time.monotonic() - self.started >= _RESTART_SECONDS:
-            self.started = time.monotonic()
+            self.started, self.starts = time.monotonic(), self.starts + 1
             self.process = subprocess.Popen(self.command, env=dict(self.environment), stdin=subprocess.DEVNULL)
 
     def failed_to_start(self) -> int | None:
-        """The exit status of a process that ended soon after it was started."""
+        """The exit status of a process that gave up by itself at its first start. One that was killed, or that ran
+        before, is started again, however soon it ended."""
         ended = None if self.process is None else self.process.poll()
-        return ended if time.monotonic() - self.started < _START_SECONDS else None
+        is_first = self.starts == 1 and time.monotonic() - self.started < _START_SECONDS
+        return ended if is_first and ended is not None and ended > 0 else None
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -164,7 +184,8 @@ class Together:
             "KALLA_CALLBACK_SECRET": secrets.token_hex(32),
             "KALLA_PARENT_PID": str(os.getpid()),
         }
-        runner = {**common, "HTTP_PORT": str(port), "BIND_HOST": "127.0.0.1"}
+        runner = {name: value for name, value in common.items() if name not in _NOT_FOR_THE_RUNNER}
+        runner |= {"HTTP_PORT": str(port), "BIND_HOST": "127.0.0.1"}
         app = {
             **common,
             "WORKER_URL": f"http://127.0.0.1:{port}",

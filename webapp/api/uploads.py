@@ -49,7 +49,14 @@ def presign() -> dict[str, Any]:
     request=schemas.TEXT | {"format": "binary"},
     request_media="application/octet-stream",
     response=schemas.record({"upload_id": schemas.UUID, "size": schemas.COUNT}),
-    errors=("upload.link_invalid", "upload.link_expired", "upload.link_used", "upload.too_large", "upload.incomplete"),
+    errors=(
+        "upload.link_invalid",
+        "upload.link_expired",
+        "upload.link_used",
+        "upload.too_large",
+        "upload.incomplete",
+        "upload.no_space",
+    ),
     query=(Query("token", schemas.TEXT, "comes with the link", required=True),),
     is_open=True,
 )

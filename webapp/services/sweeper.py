@@ -33,14 +33,19 @@ class Swept:
     failed: dict[str, str]
 
 
-def sweep(app: Kalla, now: datetime | None = None) -> Swept:
-    """One round: silent runs, runs that were never handed over, uploads past their time."""
+def sweep(app: Kalla, now: datetime | None = None, since: datetime | None = None) -> Swept:
+    """One round: silent runs, runs that were never handed over, uploads past their time.
+
+    ``since`` is from when on the app could take reports: what is not there yet after an outage of its own may still be
+    on its way, as the runner repeats it less and less often.
+    """
     moment = now or datetime.now(UTC)
     failed: dict[str, str] = {}
     runner = _Runner(app)
+    listening = timedelta.max if since is None else moment - since
     for run_id in app.runs.silent(moment - timedelta(seconds=min(PENDING_SECONDS, app.settings.run_stale_seconds))):
         run = app.runs.get(run_id)
-        reason = _verdict(app, runner, run, moment) if run is not None else ""
+        reason = _verdict(app, runner, run, moment, listening) if run is not None else ""
         if run is not None and reason and app.runs.fail(run_id, reason, _stage(run)):
             log.warning("run %s failed by the sweeper: %s", run_id, reason)
             failed[run_id] = reason
@@ -52,17 +57,27 @@ def _stage(run: RunRecord) -> str | None:
     return run.progress.stage if run.progress is not None else None
 
 
-def _verdict(app: Kalla, runner: _Runner, run: RunRecord, now: datetime) -> str:
+def _verdict(app: Kalla, runner: _Runner, run: RunRecord, now: datetime, listening: timedelta) -> str:
     """Why the run has to fail; "" when it may stay open."""
     quiet = (now - _last_sign(run)).total_seconds()
     if run.status == "pending":
-        if quiet < PENDING_SECONDS:
-            return ""
-        return "The app stopped before the run was handed to the runner. Nothing was read; run it again."
+        return "" if quiet < PENDING_SECONDS else _never_submitted(app, runner, run, quiet)
     if run.status not in ("submitted", "running") or quiet < app.settings.run_stale_seconds:
         return ""
     answered, job = runner.status(run.run_id)
-    return _at_runner(app, run, job, quiet) if answered else _unanswered(app, run, quiet)
+    waited = min(quiet, listening.total_seconds())
+    return _at_runner(app, job, quiet, waited) if answered else _unanswered(app, run, quiet, waited)
+
+
+def _never_submitted(app: Kalla, runner: _Runner, run: RunRecord, quiet: float) -> str:
+    """The app did not get to note that it handed the run over, so the runner says whether it did."""
+    answered, job = runner.status(run.run_id)
+    if job is not None and job.get("status") != "cancelled":
+        app.runs.mark_submitted(run.run_id)
+        return ""
+    if not answered and quiet < app.settings.run_stale_seconds:
+        return ""
+    return "The app stopped before the run was handed to the runner. Nothing was read; run it again."
 
 
 class _Runner:
@@ -87,19 +102,21 @@ def _last_sign(run: RunRecord) -> datetime:
     return run.last_callback_at or run.updated_at
 
 
-def _unanswered(app: Kalla, run: RunRecord, quiet: float) -> str:
+def _unanswered(app: Kalla, run: RunRecord, quiet: float, waited: float) -> str:
     """The runner gives no answer. A waiting job may still sit safely in its journal or the queue, for as long as a
     job may take at all."""
     if run.status == "submitted" and quiet < app.settings.job_timeout_seconds:
         return ""
+    if waited < app.settings.run_stale_seconds:
+        return ""
     return f"The runner has not reported for {_span(quiet)} and does not answer. Check that it is up; run it again."
 
 
-def _at_runner(app: Kalla, run: RunRecord, job: dict[str, Any] | None, quiet: float) -> str:
+def _at_runner(app: Kalla, job: dict[str, Any] | None, quiet: float, waited: float) -> str:
     state = None if job is None else job.get("status")
     if state in ("queued", "running"):
         return ""
-    if state in ("completed", "failed") and quiet < 2 * app.settings.run_stale_seconds:
+    if state in ("completed", "failed") and waited < 2 * app.settings.run_stale_seconds:
         return ""  # its final report is on the way: the runner repeats it
     if state in ("completed", "failed"):
         return f"The runner ended the run, and its report has not arrived for {_span(quiet)}. Run it again."
@@ -121,6 +138,7 @@ class Sweeper:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock: TextIOWrapper | None = None
+        self._since = datetime.now(UTC)
 
     @property
     def is_holder(self) -> bool:
@@ -131,6 +149,7 @@ class Sweeper:
         """Begin; a second start does nothing."""
         if self._thread is None:
             self._stop.clear()
+            self._since = datetime.now(UTC)
             self._thread = threading.Thread(target=self._work, name="kalla-sweeper", daemon=True)
             self._thread.start()
 
@@ -148,10 +167,11 @@ class Sweeper:
         while not self._stop.wait(self._seconds):
             try:
                 if self._holds():
-                    sweep(self._app)
+                    sweep(self._app, since=self._since)
             except Exception:
                 # The next round comes whatever went wrong in this one: without it runs would stay open for ever.
                 log.exception("a sweep failed")
+                self._since = datetime.now(UTC)  # without its database the app takes no reports either
 
     def _holds(self) -> bool:
         if self._lock is None:

@@ -62,7 +62,7 @@ def receive(
     """Take in the file of a link; ``read`` gives the next bytes. ``{upload_id, size}``.
 
     Raises ServiceError ``upload.link_invalid``, ``upload.link_expired``, ``upload.link_used``, ``upload.too_large``,
-    ``upload.incomplete``.
+    ``upload.incomplete``, ``upload.no_space``.
     """
     upload = _upload_of(app, token)
     if upload_id is not None and upload_id != upload.upload_id:

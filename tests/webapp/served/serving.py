@@ -1,4 +1,5 @@
-"""``kalla serve`` as a person starts it, in a folder of its own, and a small client for its API."""
+"""``kalla serve`` and ``kalla runner`` as a person starts them, in a folder of their own, and a small client for the
+API."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "docs/sample"
+_KALLA = (sys.executable, "-m", "pipelines.cli")
 FINAL = {"completed", "failed", "cancelled"}
 
 
@@ -49,6 +51,17 @@ class Served:
         except OSError:
             return 0, None
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text as a browser gets them; (0, "") when nobody answers."""
+        request = urllib.request.Request(self.url + path, headers={"Accept": "text/html"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
     def submit(self, recipe_id: str = "invoice-payment-match") -> str:
         status, answer = self.call("POST", "/api/runs", {"recipe_id": recipe_id})
         assert status == 200, answer
@@ -73,11 +86,12 @@ class Served:
         return found
 
     def kill(self, *words: str) -> int:
-        """SIGKILL to every such process; how many there were."""
+        """SIGKILL to every such process, gone when this returns; how many there were."""
         found = self.processes(*words)
         for child in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
+        psutil.wait_procs(found, timeout=10)
         return len(found)
 
 
@@ -91,23 +105,51 @@ def until(ask: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 
 
 
 @contextlib.contextmanager
-def served(folder: Path, sample: Path = SAMPLE, port: int | None = None, **environment: str) -> Iterator[Served]:
-    """A started ``kalla serve`` that answers; stopped, with everything it started, at the end."""
+def served(
+    folder: Path, sample: Path = SAMPLE, port: int | None = None, within: Sequence[str] = (), **environment: str
+) -> Iterator[Served]:
+    """A started ``kalla serve`` that answers; stopped, with everything it started, at the end. ``within`` is a command
+    that becomes it, such as one that mounts a disk first."""
     port = port or free_port()
-    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", str(port), "--sample", str(sample)]
+    command = [*within, *_KALLA, "serve", "--port", str(port), "--sample", str(sample)]
+    with started(command, folder, **{"KALLA_LOCAL_ROOTS": str(sample), **environment}) as process:
+        found = Served(process, port, folder)
+        until(lambda: found.call("GET", "/health")[0], lambda status: status == 200)
+        yield found
+
+
+@contextlib.contextmanager
+def runner(folder: Path, port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A started ``kalla runner`` that takes jobs; stopped, with its runs, at the end."""
+    command = [*_KALLA, "runner", "--http-port", str(port)]
+    with started(command, folder, **environment) as process:
+        until(lambda: answers(f"http://127.0.0.1:{port}/ready"), bool)
+        yield process
+
+
+def answers(url: str) -> bool:
+    """Whether a service says 200 there."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours with STAGING_PATH below ``folder``, its words in ``serve.log`` there."""
     variables: Mapping[str, str] = {
         **os.environ,
         "STAGING_PATH": str(folder / "staging"),
-        "KALLA_LOCAL_ROOTS": str(sample),
+        "KALLA_LOCAL_ROOTS": str(SAMPLE),
         "PYTHONPATH": str(ROOT),
         **environment,
     }
     with (folder / "serve.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=dict(variables), stdout=log, stderr=log)
-    found = Served(process, port, folder)
     try:
-        until(lambda: found.call("GET", "/health")[0], lambda status: status == 200)
-        yield found
+        yield process
     finally:
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(signal.SIGTERM)

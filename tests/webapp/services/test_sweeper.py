@@ -128,6 +128,55 @@ def test_a_runner_that_gives_no_answer_is_asked_once_a_sweep(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("listening", "at_runner", "expected"),
+    [
+        (15, "completed", "running"),  # the runner repeats its report at most a minute later
+        (2 * STALE - 5, "failed", "running"),
+        (2 * STALE + 5, "completed", "failed"),
+        (15, GONE, "running"),  # it may be starting too
+        (STALE + 5, GONE, "failed"),
+        (15, None, "failed"),  # what it does not know it will not report either
+    ],
+)
+def test_an_outage_of_the_app_is_not_the_runners_silence(
+    parts: Kalla, dispatcher: FakeDispatcher, make_run: Callable[[str], str],
+    listening: float, at_runner: Any, expected: str,
+):  # fmt: skip
+    run_id = make_run("running")
+    if isinstance(at_runner, ServiceError):
+        dispatcher.error = at_runner
+    elif at_runner:
+        dispatcher.statuses[run_id] = {"run_id": run_id, "status": at_runner}
+    sweep(parts, after(10 * STALE), since=after(10 * STALE - listening))
+    assert status_of(parts, run_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_runner", "expected"),
+    [
+        (PENDING_SECONDS + 5, "queued", "submitted"),
+        (PENDING_SECONDS + 5, "running", "submitted"),
+        (PENDING_SECONDS + 5, "completed", "submitted"),
+        (PENDING_SECONDS + 5, "cancelled", "failed"),
+        (PENDING_SECONDS + 5, GONE, "pending"),
+        (STALE + 5, GONE, "failed"),
+    ],
+)
+def test_a_run_whose_handing_over_was_not_noted(
+    parts: Kalla, dispatcher: FakeDispatcher, make_run: Callable[[str], str],
+    seconds: float, at_runner: Any, expected: str,
+):  # fmt: skip
+    """The database was away, or the app was killed, in the moment after the runner took the job."""
+    run_id = make_run("pending")
+    if isinstance(at_runner, ServiceError):
+        dispatcher.error = at_runner
+    else:
+        dispatcher.statuses[run_id] = {"run_id": run_id, "status": at_runner}
+    sweep(parts, after(seconds))
+    assert status_of(parts, run_id) == expected
+
+
 def test_uploads_past_their_time_go(parts: Kalla, monkeypatch: pytest.MonkeyPatch):
     asked: list[Kalla] = []
     monkeypatch.setattr("webapp.services.uploads.expire", asked.append)
@@ -144,7 +193,7 @@ def wait_for(check: Callable[[], bool]) -> None:
 
 def test_one_of_several_sweeps_and_the_next_takes_over(parts: Kalla, monkeypatch: pytest.MonkeyPatch):
     swept: list[int] = []
-    monkeypatch.setattr(sweeper, "sweep", lambda app: swept.append(threading.get_ident()))
+    monkeypatch.setattr(sweeper, "sweep", lambda app, since: swept.append(threading.get_ident()))
     first, second = Sweeper(parts, 0.01), Sweeper(parts, 0.01)
     first.start()
     wait_for(lambda: len(swept) > 1)
@@ -165,7 +214,7 @@ def test_a_sweep_that_fails_is_not_the_last(
 ):
     calls: list[None] = []
 
-    def fail(app: Kalla) -> None:
+    def fail(app: Kalla, since: datetime) -> None:
         calls.append(None)
         raise RuntimeError("once more")
 
