@@ -130,7 +130,11 @@ def receiving(port: int = 0, into: Receiver | None = None) -> Iterator[Receiver]
 
 def settings_of(folder: Path, **changes: Any) -> Settings:
     """A runner's settings with its staging below ``folder``; the sample data is readable."""
-    values: dict[str, Any] = {"staging_path": folder / "staging", "database_url": "sqlite:///unused.db", "local_roots": (SAMPLE,)}
+    values: dict[str, Any] = {
+        "staging_path": folder / "staging",
+        "database_url": "sqlite:///unused.db",
+        "local_roots": (SAMPLE,),
+    }
     return Settings(**(values | {"max_jobs": 2, "partitions": 2} | changes))
 
 
