@@ -48,13 +48,13 @@ def translate(error: Exception) -> KallaError:
         return PipelineError(
             "The disk is full.",
             code="run.disk_full",
-            hint="Free space where the output lies, or choose another place with --output.",
+            hint="Free space where the evidence is written, or have it written elsewhere.",
         )
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError):
         return PipelineError(
             "The run needs more memory than it was given.",
             code="run.memory_exceeded",
-            hint="Raise --memory-limit.",
+            hint="Give runs more: --memory-limit, or KALLA_MEMORY_LIMIT.",
         )
     if isinstance(error, duckdb.Error) and (known := from_engine(error)) is not None:
         return known
