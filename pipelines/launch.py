@@ -142,7 +142,8 @@ def _ending(watched: Watched) -> tuple[str, str, str]:
     """Code, sentence and advice for a process that left no outcome."""
     if watched.killed_for == "memory":
         limit = f"{watched.limit / (1 << 30):.1f} GiB"
-        return "run.memory_exceeded", f"The run needed more than its {limit} of memory.", "Give runs more: --memory-limit, or KALLA_MEMORY_LIMIT."
+        hint = "Give runs more: --memory-limit, or KALLA_MEMORY_LIMIT."
+        return "run.memory_exceeded", f"The run needed more than its {limit} of memory.", hint
     if watched.killed_for == "time":
         return "run.timeout", "The run took longer than it was allowed.", "Raise the time limit or split the data."
     status = watched.process.returncode
