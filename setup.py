@@ -6,6 +6,8 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "postgres": ["psycopg2-binary>=2.9.10"],
+    "s3": ["boto3>=1.40"],
+    "gcs": ["google-cloud-storage>=3"],
     "web": [
         "alembic>=1.16",
         "cryptography>=44",
@@ -15,6 +17,7 @@ EXTRAS = {
         "sqlalchemy>=2.0.40,<3",
     ],
     "nats": ["nats-py>=2.10"],
+    "chat": ["anthropic>=2.10"],
     "dev": [
         "hypothesis>=6.150",
         "mypy>=1.18",
