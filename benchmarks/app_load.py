@@ -1,14 +1,16 @@
 """The app under load: mixed reads at a steady rate, over a database with many runs and recipes.
 
-    python -m benchmarks.app_load --rate 200 --seconds 30 --runs 100000 --recipes 10000
+    python -m benchmarks.app_load --rate 200 --seconds 60 --runs 100000 --recipes 10000
 
-Starts ``kalla serve`` on a folder of its own, asks from threads of another process, and prints latencies by kind of
-request, errors, and the app's memory before and after.
+Starts ``kalla serve`` on a folder of its own and asks from threads of another process. Prints, by kind of request, the
+app's CPU time a request (asked one after the other, which other work on the machine hardly disturbs) and the latencies at
+the given rate; then errors, the app's CPU time a request under load, and its memory as it went.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -20,6 +22,8 @@ import threading
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,29 +38,60 @@ from webapp.stores.recipes import RecipeStore
 from webapp.stores.vault import Vault
 
 SAMPLE = json.loads((Path(__file__).parent.parent / "docs/sample/invoice-payment-match.json").read_text())
+ALONE = 200  # requests of each kind, for their CPU time
+EVERY = 1_000  # requests between two looks at the app's memory
+
+
+@dataclass
+class Found:
+    """Seconds by kind of request, what went wrong, (requests so far, resident bytes) of the app as it went, and how
+    long all of it took."""
+
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    errors: list[str] = field(default_factory=list)
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    elapsed: float = 0.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=200, help="requests a second")
-    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--recipes", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--folder", type=Path, help="where the database is kept for the next turn")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kalla-load-") as name:
-        folder = Path(name)
-        ids = fill(folder / "staging", arguments.runs, arguments.recipes)
+    with work_folder(arguments.folder) as folder:
+        ids = filled(folder, arguments.runs, arguments.recipes)
         with served(folder) as kalla:
             app = app_process(kalla.process.pid)
-            ask(kalla.port, ids, 50, 1, arguments.threads)  # warm
-            before = app.memory_info().rss
-            with multiprocessing.Pool(1) as pool:
-                found = pool.apply(
-                    ask, (kalla.port, ids, arguments.rate * arguments.seconds, arguments.rate, arguments.threads)
-                )
-            after = app.memory_info().rss
-    report(found, arguments, before, after)
+            ask(kalla.port, ids, 50, 10, 1, app.pid)  # warm
+            alone = {kind: cpu_alone(kalla.port, app, kind, ids) for kind in paths(ids)}
+            before = cpu_seconds(app)
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                requests = arguments.rate * arguments.seconds
+                found = pool.apply(ask, (kalla.port, ids, requests, arguments.rate, arguments.threads, app.pid))
+            spent = cpu_seconds(app) - before
+    report(found, arguments, alone, spent)
+
+
+@contextlib.contextmanager
+def work_folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="kalla-load-") as name:
+        yield Path(name)
+
+
+def filled(folder: Path, runs: int, recipes: int) -> list[str]:
+    """Some ids of runs in the database of that folder; it is filled when this is its first turn."""
+    listed = folder / f"ids-{runs}-{recipes}.json"
+    if not listed.exists():
+        listed.write_text(json.dumps(fill(folder / "staging", runs, recipes)))
+    return list(json.loads(listed.read_text()))
 
 
 def fill(staging: Path, runs: int, recipes: int) -> list[str]:
@@ -97,6 +132,12 @@ def app_process(pid: int) -> psutil.Process:
     raise RuntimeError("the app's process was not found")
 
 
+def cpu_seconds(app: psutil.Process) -> float:
+    """What the process has used, user and system together."""
+    spent = app.cpu_times()
+    return float(spent.user + spent.system)
+
+
 def paths(ids: list[str]) -> dict[str, str]:
     run_id = random.choice(ids)  # noqa: S311 - which page is asked for
     return {
@@ -111,65 +152,98 @@ def paths(ids: list[str]) -> dict[str, str]:
     }
 
 
-Times = dict[str, list[float]]
+def cpu_alone(port: int, app: psutil.Process, kind: str, ids: list[str]) -> float:
+    """Seconds of CPU that the app uses for one request of a kind, asked one after the other."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    before = cpu_seconds(app)
+    for _ in range(ALONE):
+        status = get(connection, paths(ids)[kind])
+        if status != 200:
+            raise RuntimeError(f"{kind}: {status}")
+    connection.close()
+    return (cpu_seconds(app) - before) / ALONE
 
 
-def ask(port: int, ids: list[str], requests: int, rate: int, threads: int) -> tuple[Times, list[str]]:
+def get(connection: http.client.HTTPConnection, path: str) -> int:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def ask(port: int, ids: list[str], requests: int, rate: int, threads: int, pid: int) -> Found:
     """Send so many requests, each at its own moment; a request that had to wait for a free thread counts from that
-    moment. Returns seconds by kind, and what went wrong."""
-    times: Times = defaultdict(list)
-    errors: list[str] = []
+    moment."""
+    found = Found()
     numbers = iter(range(requests))
     lock = threading.Lock()
+    app = psutil.Process(pid)
     began = time.monotonic()
+
+    def next_number() -> int | None:
+        with lock:
+            number = next(numbers, None)
+            if number is not None and number % EVERY == 0:
+                found.memory.append((number, app.memory_info().rss))
+            return number
 
     def work() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        while True:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
+        while (number := next_number()) is not None:
             due = began + number / rate
             time.sleep(max(0.0, due - time.monotonic()))
             kind, path = random.choice(list(paths(ids).items()))  # noqa: S311
             try:
-                connection.request("GET", path)
-                answer = connection.getresponse()
-                answer.read()
+                status = get(connection, path)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 with lock:
-                    errors.append(f"{path}: {error!r}")
+                    found.errors.append(f"{path}: {error!r}")
                 continue
             with lock:
-                times[kind].append(time.monotonic() - due)
-                if answer.status != 200:
-                    errors.append(f"{path}: {answer.status}")
+                found.times[kind].append(time.monotonic() - due)
+                if status != 200:
+                    found.errors.append(f"{path}: {status}")
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    return dict(times), errors
+    found.memory.append((requests, app.memory_info().rss))
+    found.elapsed = time.monotonic() - began
+    found.times = dict(found.times)
+    return found
 
 
-def report(found: tuple[Times, list[str]], arguments: argparse.Namespace, before: int, after: int) -> None:
-    times, errors = found
-    everything = [t for kind in times.values() for t in kind]
+def report(found: Found, arguments: argparse.Namespace, alone: dict[str, float], spent: float) -> None:
+    everything = [t for kind in found.times.values() for t in kind]
     print(
         f"{os.cpu_count()} cores; {arguments.runs:,} runs, {arguments.recipes:,} recipes; "
-        f"{arguments.rate} requests/s for {arguments.seconds} s: {len(everything):,} answers, {len(errors)} errors"
+        f"{arguments.rate} requests/s for {arguments.seconds} s: {len(everything):,} answers, {len(found.errors)} errors"
     )
-    print(f"{'request':<20}{'n':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'max ms':>9}")
-    for kind, values in [*sorted(times.items()), ("all", everything)]:
+    print(f"{'request':<20}{'CPU ms':>9}{'n':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'max ms':>9}")
+    for kind, values in [*sorted(found.times.items()), ("all", everything)]:
         cuts = statistics.quantiles(values, n=100)
         shown = [cuts[49], cuts[94], cuts[98], max(values)]
-        print(f"{kind:<20}{len(values):>7}" + "".join(f"{v * 1000:>9.1f}" for v in shown))
-    print(f"app memory: {before >> 20} MiB before, {after >> 20} MiB after")
-    for error in errors[:10]:
+        own = alone.get(kind, statistics.fmean(alone.values()))
+        print(f"{kind:<20}{own * 1000:>9.2f}{len(values):>7}" + "".join(f"{v * 1000:>9.1f}" for v in shown))
+    print(
+        f"app CPU under load: {spent / len(everything) * 1000:.2f} ms a request, {spent / found.elapsed:.0%} of a core"
+        f" over {found.elapsed:.0f} s"
+    )
+    print(f"app memory: {memory_words(found.memory)}")
+    for error in found.errors[:10]:
         print(error)
+
+
+def memory_words(seen: list[tuple[int, int]]) -> str:
+    """Resident memory at the start, in the middle, at the end, and every thousand requests."""
+    sizes = [size >> 20 for _, size in sorted(seen)]
+    return (
+        f"{sizes[0]} MiB at the start, {sizes[len(sizes) // 2]} in the middle, {sizes[-1]} at the end; "
+        f"every {EVERY:,} requests: {' '.join(map(str, sizes))}"
+    )
 
 
 if __name__ == "__main__":
