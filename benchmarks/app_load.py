@@ -2,9 +2,9 @@
 
     python -m benchmarks.app_load --rate 200 --seconds 60 --runs 100000 --recipes 10000
 
-Starts ``kalla serve`` on a folder of its own and asks from threads of another process. Prints, by kind of request, the
-app's CPU time a request (asked one after the other, which other work on the machine hardly disturbs) and the latencies at
-the given rate; then errors, the app's CPU time a request under load, and its memory as it went.
+Starts ``kalla serve`` on a folder of its own and asks from threads of another process. Prints, by kind of request,
+the app's CPU time a request (asked one after the other, which other work on the machine disturbs least) and the
+latencies at the given rate; then errors, the app's CPU time a request under load, and its memory as it went.
 """
 
 from __future__ import annotations
@@ -220,7 +220,8 @@ def report(found: Found, arguments: argparse.Namespace, alone: dict[str, float],
     everything = [t for kind in found.times.values() for t in kind]
     print(
         f"{os.cpu_count()} cores; {arguments.runs:,} runs, {arguments.recipes:,} recipes; "
-        f"{arguments.rate} requests/s for {arguments.seconds} s: {len(everything):,} answers, {len(found.errors)} errors"
+        f"{arguments.rate} requests/s for {arguments.seconds} s: "
+        f"{len(everything):,} answers, {len(found.errors)} errors"
     )
     print(f"{'request':<20}{'CPU ms':>9}{'n':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'max ms':>9}")
     for kind, values in [*sorted(found.times.items()), ("all", everything)]:

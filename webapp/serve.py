@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import secrets
 import signal
@@ -28,6 +30,8 @@ _STOP_SECONDS = 30.0
 _RUNNER_STOP_SECONDS = 100.0  # its own drain time and last callbacks, see webapp.runner.serving
 _POLL_SECONDS = 0.2
 _NOT_FOR_THE_RUNNER = {"DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY", "ANTHROPIC_API_KEY"}
+# Each thread of the app would get a heap of its own from the C library, and keep there what it once needed.
+_MEMORY = {"MALLOC_ARENA_MAX": "2"}
 # A page, an upload and a stream of progress each hold a thread; none of them computes for long.
 _APP_THREADS = 32
 
@@ -76,9 +80,18 @@ def serve_app(settings: Settings, sample: Path | None = None) -> None:
         if sample is not None:
             seed_sample(app.extensions[EXTENSION], sample)
         Sweeper(app.extensions[EXTENSION]).start()
+        _settle()
         return app
 
     _Server(load, _gunicorn(settings.bind_host, settings.port, _APP_THREADS)).run()
+
+
+def _settle() -> None:
+    """Take what start-up made out of the garbage collector's sight: it stays, and looking through it again and again
+    would hold up requests."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # extension modules complain about objects that are never collected
 
 
 def _created(settings: Settings) -> Any:
@@ -187,6 +200,7 @@ class Together:
         runner = {name: value for name, value in common.items() if name not in _NOT_FOR_THE_RUNNER}
         runner |= {"HTTP_PORT": str(port), "BIND_HOST": "127.0.0.1"}
         app = {
+            **_MEMORY,
             **common,
             "WORKER_URL": f"http://127.0.0.1:{port}",
             "KALLA_CALLBACK_URL": f"http://{host}:{self.settings.port}/api/worker",

@@ -7,6 +7,7 @@ from flask import render_template
 from webapp.context import kalla
 from webapp.pages.frame import blueprint
 from webapp.services import runs as service
+from webapp.stores.counts import counts
 
 LATEST = 10
 
@@ -16,12 +17,13 @@ def dashboard() -> str:
     """Steps, counts, latest runs."""
     app = kalla()
     latest = service.list_runs(app, limit=LATEST)
+    there = counts(app.database)
     open_runs = any(run["completed_at"] is None for run in latest)
     return render_template(
         "dashboard.html",
-        sources=app.sources.count(),
-        recipes=app.recipes.count(),
-        runs=app.runs.count(),
+        sources=there.sources,
+        recipes=there.recipes,
+        runs=there.runs,
         latest=latest,
         live=open_runs,
     )

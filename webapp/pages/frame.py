@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, g, request, url_for
+import flask
+from flask import Blueprint, g, request
 
 from recipe import KallaError
 from webapp.errors import ServiceError, status_of
@@ -24,6 +25,17 @@ NAVIGATION = (
     ("runs", "Run History", "pages.runs"),
     ("recipes", "Recipes", "pages.recipes"),
 )
+
+
+def url_for(endpoint: str, **values: Any) -> str:
+    """What Flask's ``url_for`` gives, remembered: a page holds dozens of links, and most stand on every page."""
+    return _address(request.script_root, endpoint, tuple(values.items()))
+
+
+@lru_cache(maxsize=2048)
+def _address(script_root: str, endpoint: str, values: tuple[tuple[str, Any], ...]) -> str:
+    # The root is part of the key because it is part of the address; nothing else of a request is.
+    return flask.url_for(endpoint, **dict(values))
 
 
 @lru_cache(maxsize=64)
@@ -54,7 +66,13 @@ def took(run: Mapping[str, Any]) -> str:
 @blueprint.app_context_processor
 def _frame() -> dict[str, Any]:
     signed_in = g.get("actor") == "session"
-    return {"asset": asset, "navigation": NAVIGATION, "current_area": _area(), "signed_in": signed_in}
+    return {
+        "url_for": url_for,
+        "asset": asset,
+        "navigation": NAVIGATION,
+        "current_area": _area(),
+        "signed_in": signed_in,
+    }
 
 
 _FILTERS: dict[str, Callable[..., Any]] = {

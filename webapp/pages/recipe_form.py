@@ -253,7 +253,7 @@ def _name_problems(values: dict[str, str]) -> dict[str, str]:
     values["recipe_id"] = values.get("recipe_id") or slug(values["name"])
     if not values["recipe_id"]:
         return {"recipe_id": "Give it an id of letters and digits; the name has none to make one from."}
-    if kalla().recipes.get(values["recipe_id"]) is not None:
+    if kalla().recipes.has(values["recipe_id"]):
         return {"recipe_id": "There is a recipe with this id already; choose another, or edit that one."}
     return {}
 

@@ -27,8 +27,8 @@ def recipes() -> str:
     app = kalla()
     offset = number("offset")
     found = service.list_recipes(app, limit=PAGE, offset=offset)
-    records = app.runs.last_of_recipe([recipe["recipe_id"] for recipe in found])
-    last = {recipe_id: run_service.run_body(record) for recipe_id, record in records.items()}
+    newest = app.runs.last_of_recipe([recipe["recipe_id"] for recipe in found])
+    last = {recipe_id: run_service.summary_body(summary) for recipe_id, summary in newest.items()}
     return render_template(
         "recipes.html",
         recipes=found,

@@ -38,7 +38,7 @@ def runs() -> str:
         recipe_id=recipe_id,
         status=status,
         statuses=list(STATUSES.items()),
-        recipes=[(record.document["recipe_id"], record.document["name"]) for record in app.recipes.list(MOST_CHOICES)],
+        recipes=app.recipes.names(MOST_CHOICES),
         pages=pages(offset, len(found), app.runs.count(recipe_id, status)),
         live=any(run["status"] not in FINAL for run in found),
     )
@@ -59,7 +59,7 @@ def run_page(found: Mapping[str, Any], **more: Any) -> str:
         "run.html",
         run=found,
         recipe=recipe,
-        stored=kalla().recipes.get(found["recipe_id"]) is not None,
+        stored=kalla().recipes.has(found["recipe_id"]),
         sentences=rule_sentences(match_sql) if match_sql else [],
         is_open=found["status"] not in FINAL,
         attention=attention(found) if done else [],

@@ -11,17 +11,19 @@ from webapp.errors import ServiceError
 from webapp.services import note
 from webapp.services.columns import fit
 from webapp.services.recipe_checks import check_document, resolved
-from webapp.stores.masking import mask_recipe
 
 
 def list_recipes(app: Kalla, limit: int = 1000, offset: int = 0) -> list[dict[str, Any]]:
     """Stored recipes, masked, newest first."""
-    return [mask_recipe(record.document) for record in app.recipes.list(limit, offset)]
+    return [record.document for record in app.recipes.list(limit, offset, masked=True)]
 
 
 def get_recipe(app: Kalla, recipe_id: str) -> dict[str, Any]:
     """One recipe, masked. Raises ServiceError ``recipe.not_found``."""
-    return mask_recipe(stored_document(app, recipe_id))
+    record = app.recipes.get(recipe_id, masked=True)
+    if record is None:
+        raise _not_found(recipe_id)
+    return record.document
 
 
 def put_recipe(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:

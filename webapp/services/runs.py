@@ -37,28 +37,12 @@ from webapp.services.credentials import SIDES, with_secrets
 from webapp.services.jobs import job_of
 from webapp.services.recipe_checks import check_document, resolved
 from webapp.services.recipes import stored_document
-from webapp.stores.run_records import RunRecord
+from webapp.stores.run_records import RunRecord, RunSummary
 from webapp.stores.runs import FINAL, OPEN
 
 log = logging.getLogger(__name__)
 
 STATUSES = (*OPEN, *FINAL)
-_LISTED = (
-    "run_id",
-    "recipe_id",
-    "status",
-    "matched_count",
-    "unmatched_left_count",
-    "unmatched_right_count",
-    "created_at",
-    "updated_at",
-    "recipe_name",
-    "started_at",
-    "completed_at",
-    "match_rate",
-)
-
-
 # --- reading -------------------------------------------------------------------------------------------
 
 
@@ -70,8 +54,25 @@ def list_runs(
         message = f"must be one of {', '.join(STATUSES)}"
         problem = Problem("status", message, "request.invalid_parameter")
         raise ServiceError(f"status {message}.", code="request.invalid_parameter", details=[problem])
-    bodies = (run_body(record) for record in app.runs.list(recipe_id, status, limit, offset))
-    return [{name: body[name] for name in _LISTED} for body in bodies]
+    return [summary_body(summary) for summary in app.runs.list(recipe_id, status, limit, offset)]
+
+
+def summary_body(summary: RunSummary) -> dict[str, Any]:
+    """A run as lists of contract 2.4 have it."""
+    return {
+        "run_id": summary.run_id,
+        "recipe_id": summary.recipe_id,
+        "status": summary.status,
+        "matched_count": summary.matched_count,
+        "unmatched_left_count": summary.unmatched_left_count,
+        "unmatched_right_count": summary.unmatched_right_count,
+        "created_at": utc_text(summary.created_at),
+        "updated_at": utc_text(summary.updated_at),
+        "recipe_name": summary.recipe_name,
+        "started_at": _time(summary.started_at),
+        "completed_at": _time(summary.completed_at),
+        "match_rate": _match_rate(summary),
+    }
 
 
 def get_run(app: Kalla, run_id: str) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else utc_text(moment)
 
 
-def _match_rate(record: RunRecord) -> float | None:
+def _match_rate(record: RunRecord | RunSummary) -> float | None:
     if record.status != "completed" or record.left_record_count == 0:
         return None
     return record.matched_left_count / record.left_record_count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from secrets import token_hex
@@ -31,18 +32,20 @@ _MOST_ORIGINAL = 242  # csv_, the original alias, _ and 8 digits make at most 25
 
 def list_sources(app: Kalla, limit: int = 1000, offset: int = 0) -> list[dict[str, Any]]:
     """Entries of registered sources, masked, newest first."""
-    return [_entry(record) for record in app.sources.list(limit, offset)]
+    return [_entry(record) for record in app.sources.list(limit, offset, masked=True)]
 
 
 def get_source(app: Kalla, alias: str) -> dict[str, Any]:
     """One entry. Raises ServiceError ``source.not_found``."""
-    return _entry(stored(app, alias))
+    record = stored(app, alias)
+    return _entry(replace(record, uri=mask_uri(record.uri)))
 
 
 def _entry(record: SourceRecord) -> dict[str, Any]:
+    """Of a record whose address is masked."""
     return {
         "alias": record.alias,
-        "uri": mask_uri(record.uri),
+        "uri": record.uri,
         "source_type": record.source_type,
         "status": record.status,
         "created_at": utc_text(record.created_at),

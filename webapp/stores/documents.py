@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 # Members of a recipe document in the order of the contract. A name means the same wherever it stands.
@@ -17,9 +17,13 @@ _PLACES = {name: place for place, name in enumerate(_MEMBERS)}
 
 def in_order(value: Any) -> Any:
     """``value``, a recipe document or a part of one, with its members in the contract's order: jsonb keeps none."""
-    if isinstance(value, Mapping):
-        names = sorted(value, key=lambda name: (_PLACES.get(name, len(_PLACES)), name))
-        return {name: in_order(value[name]) for name in names}
+    if isinstance(value, dict):
+        return {name: in_order(value[name]) for name in _ordered(tuple(value))}
     if isinstance(value, list | tuple):
         return [in_order(item) for item in value]
     return value
+
+
+@lru_cache(256)  # documents have the same members over and over
+def _ordered(names: tuple[str, ...]) -> list[str]:
+    return sorted(names, key=lambda name: (_PLACES.get(name, len(_PLACES)), name))

@@ -7,21 +7,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, or_, select
 
 from webapp.db.database import Database
 from webapp.db.models import Recipe, now
 from webapp.db.statements import changed, insert_or_update
 from webapp.db.types import clean
+from webapp.stores.counts import counts
 from webapp.stores.documents import in_order
 from webapp.stores.vault import Vault
 
 SIDES = ("left", "right")
+_MEMBERS = ("recipe_id", "name", "description", "match_sql", "match_description", "sources")
+_TABLE = Recipe.__table__
+_COLUMNS = [_TABLE.c[name] for name in (*_MEMBERS, "created_at", "updated_at")]
+_ONE = select(*_COLUMNS).where(_TABLE.c.recipe_id == bindparam("recipe_id"))
+_NAME = select(_TABLE.c.name).where(_TABLE.c.recipe_id == bindparam("recipe_id"))
+_ORDER = (_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
+_NEWEST = select(*_COLUMNS).order_by(*_ORDER).limit(bindparam("limit")).offset(bindparam("offset"))
+_NAMES = select(_TABLE.c.recipe_id, _TABLE.c.name).order_by(*_ORDER).limit(bindparam("limit"))
 
 
 @dataclass(frozen=True)
 class RecipeRecord:
-    """A stored recipe: ``document`` as in section 1 of the contract, numbers exact, addresses plain."""
+    """A stored recipe: ``document`` as in section 1 of the contract, numbers exact, addresses plain unless the record
+    was asked for ``masked``."""
 
     document: dict[str, Any]
     created_at: datetime
@@ -38,11 +48,22 @@ class RecipeStore:
         self._database = database
         self._vault = vault
 
-    def get(self, recipe_id: str) -> RecipeRecord | None:
-        """The recipe of that id, None when there is none."""
-        with self._database.session() as session:
-            row = session.scalar(select(Recipe).where(Recipe.recipe_id == recipe_id))
-        return None if row is None else self._record(row)
+    def get(self, recipe_id: str, *, masked: bool = False) -> RecipeRecord | None:
+        """The recipe of that id, None when there is none. ``masked`` addresses are quicker to have, and may be
+        shown."""
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, {"recipe_id": recipe_id}).one_or_none()
+        return None if row is None else self._record(row, masked)
+
+    def has(self, recipe_id: str) -> bool:
+        """Whether there is a recipe of that id."""
+        with self._database.reading() as connection:
+            return connection.execute(_NAME, {"recipe_id": recipe_id}).first() is not None
+
+    def names(self, limit: int) -> list[tuple[str, str]]:
+        """Id and name of the newest recipes."""
+        with self._database.reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(_NAMES, {"limit": limit})]
 
     def put(self, document: Mapping[str, Any]) -> None:
         """Insert a checked recipe document, or replace the one of its ``recipe_id``."""
@@ -66,8 +87,7 @@ class RecipeStore:
 
     def count(self) -> int:
         """How many there are."""
-        with self._database.session() as session:
-            return session.scalar(select(func.count()).select_from(Recipe)) or 0
+        return counts(self._database).recipes
 
     def naming_source(self, alias: str) -> list[str]:
         """Ids of the recipes that take an address from the registered source ``alias``, in order.
@@ -78,22 +98,16 @@ class RecipeStore:
         with self._database.session() as session:
             return [*session.scalars(select(Recipe.recipe_id).where(wanted).order_by(Recipe.recipe_id))]
 
-    def list(self, limit: int = 1000, offset: int = 0) -> list[RecipeRecord]:
-        """Newest first."""
-        newest = select(Recipe).order_by(Recipe.created_at.desc(), Recipe.id.desc()).limit(limit).offset(offset)
-        with self._database.session() as session:
-            return [self._record(row) for row in session.scalars(newest)]
+    def list(self, limit: int = 1000, offset: int = 0, *, masked: bool = False) -> list[RecipeRecord]:
+        """Newest first. ``masked`` addresses are quicker to have, and may be shown."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_NEWEST, {"limit": limit, "offset": offset})
+            return [self._record(row, masked) for row in rows]
 
-    def _record(self, row: Recipe) -> RecipeRecord:
-        document = {
-            "recipe_id": row.recipe_id,
-            "name": row.name,
-            "description": row.description,
-            "match_sql": row.match_sql,
-            "match_description": row.match_description,
-            "sources": _with_addresses(row.sources, self._vault.open),
-        }
-        return RecipeRecord(in_order(document), row.created_at, row.updated_at)
+    def _record(self, row: Row[*tuple[Any, ...]], masked: bool) -> RecipeRecord:
+        document = dict(zip(_MEMBERS, row, strict=False))
+        sources = _with_addresses(document["sources"], self._vault.masked if masked else self._vault.open)
+        return RecipeRecord(document | {"sources": in_order(sources)}, row[-2], row[-1])
 
 
 def _with_addresses(sources: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from webapp.db.models import Run, RunProgress
+from webapp.stores.documents import in_order
 
 
 @dataclass(frozen=True)
@@ -55,46 +57,49 @@ class RunRecord:
     retry_of: str | None
 
 
-def record_of(run: Run, progress: RunProgress | None, snapshot: dict[str, Any]) -> RunRecord:
-    """The record of a row; ``snapshot`` apart, because lists leave it in the database."""
+@dataclass(frozen=True)
+class RunSummary:
+    """What lists show of a run. The recipe that it ran stays in the database: a thousand would weigh megabytes."""
+
+    run_id: str
+    recipe_id: str
+    recipe_name: str
+    status: str
+    matched_count: int
+    unmatched_left_count: int
+    unmatched_right_count: int
+    left_record_count: int
+    matched_left_count: int
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+_RUN, _PROGRESS = Run.__table__.c, RunProgress.__table__.c
+_REPORTED = ("stage", "source", "progress", "matched_count", "total_left", "total_right", "updated_at")
+# Columns of the two tables in the order of the records: ``run_id`` is the run's id, ``progress`` the report's columns.
+RUN_COLUMNS = [_RUN["id" if f.name == "run_id" else f.name] for f in fields(RunRecord) if f.name != "progress"]
+PROGRESS_COLUMNS = [_PROGRESS[name] for name in _REPORTED]
+SUMMARY_COLUMNS = [_RUN["id" if f.name == "run_id" else f.name] for f in fields(RunSummary)]
+_NAMES = [f.name for f in fields(RunRecord) if f.name != "progress"]
+
+
+def record_of(row: Sequence[Any]) -> RunRecord:
+    """The record of a row of ``RUN_COLUMNS`` and ``PROGRESS_COLUMNS``; without a report those are all None."""
+    given = dict(zip(_NAMES, row, strict=False))
+    reported = row[len(_NAMES) :]
     return RunRecord(
-        run_id=str(run.id),
-        recipe_id=run.recipe_id,
-        recipe_name=run.recipe_name,
-        recipe_snapshot=snapshot,
-        status=run.status,
-        left_source=run.left_source,
-        right_source=run.right_source,
-        left_record_count=run.left_record_count,
-        right_record_count=run.right_record_count,
-        matched_count=run.matched_count,
-        unmatched_left_count=run.unmatched_left_count,
-        unmatched_right_count=run.unmatched_right_count,
-        matched_left_count=run.matched_left_count,
-        matched_right_count=run.matched_right_count,
-        output_matched=run.output_matched,
-        output_unmatched_left=run.output_unmatched_left,
-        output_unmatched_right=run.output_unmatched_right,
-        warnings=run.warnings,
-        error_message=run.error_message,
-        error_stage=run.error_stage,
-        started_at=run.started_at,
-        completed_at=run.completed_at,
-        last_callback_at=run.last_callback_at,
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        progress=None if progress is None else _progress_of(progress),
-        retry_of=None if run.retry_of is None else str(run.retry_of),
+        **given
+        | {
+            "run_id": str(given["run_id"]),
+            "recipe_snapshot": in_order(given["recipe_snapshot"]),
+            "retry_of": None if given["retry_of"] is None else str(given["retry_of"]),
+            "progress": None if reported[0] is None else ProgressRecord(*reported),
+        }
     )
 
 
-def _progress_of(row: RunProgress) -> ProgressRecord:
-    return ProgressRecord(
-        stage=row.stage,
-        source=row.source,
-        progress=row.progress,
-        matched_count=row.matched_count,
-        total_left=row.total_left,
-        total_right=row.total_right,
-        updated_at=row.updated_at,
-    )
+def summary_of(row: Sequence[Any]) -> RunSummary:
+    """The summary of a row of ``SUMMARY_COLUMNS``."""
+    return RunSummary(str(row[0]), *row[1:])

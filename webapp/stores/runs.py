@@ -9,14 +9,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Select,
     String,
     Update,
+    bindparam,
     case,
     column,
     func,
@@ -24,24 +24,58 @@ from sqlalchemy import (
     update,
     values,
 )
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from recipe import mask_text, mask_uri
 from webapp.db.database import Database
 from webapp.db.models import STAGES, Run, RunProgress, now
 from webapp.db.statements import Insert, changed, insert_or_update
 from webapp.errors import ServiceError
-from webapp.stores.documents import in_order
+from webapp.stores.counts import counts
 from webapp.stores.masking import mask_all, mask_recipe
-from webapp.stores.run_records import RunRecord, record_of
+from webapp.stores.run_records import (
+    PROGRESS_COLUMNS,
+    RUN_COLUMNS,
+    SUMMARY_COLUMNS,
+    RunRecord,
+    RunSummary,
+    record_of,
+    summary_of,
+)
 from webapp.stores.vault import Vault
 
 OPEN = ("pending", "submitted", "running")
 FINAL = ("completed", "failed", "cancelled")
 MAX_ERROR_CHARACTERS = 10_000
 _LARGEST = 2**63 - 1
-_Statement = TypeVar("_Statement", bound=Select[*tuple[Any, ...]])
-_Rows = Select[Run, RunProgress]  # the second is None for a run without a report
+_Rows = Select[*tuple[Any, ...]]
+_RUNS, _PROGRESS = Run.__table__, RunProgress.__table__
+_ONE: _Rows = (
+    select(*RUN_COLUMNS, *PROGRESS_COLUMNS)
+    .select_from(_RUNS.outerjoin(_PROGRESS, _PROGRESS.c.run_id == _RUNS.c.id))
+    .where(_RUNS.c.id == bindparam("run_id"))
+)
+
+
+def _filtered(statement: _Rows, by: Collection[str]) -> _Rows:
+    """The statement with the value of each of these columns as a parameter of its name."""
+    return statement.where(*(_RUNS.c[name] == bindparam(name) for name in by))
+
+
+def _newest(by: Collection[str]) -> _Rows:
+    ordered = select(*SUMMARY_COLUMNS).order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc())
+    return _filtered(ordered, by).limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+# Statements are built once: building and comparing one takes longer than SQLite takes to answer it.
+_FILTERS: tuple[tuple[str, ...], ...] = ((), ("recipe_id",), ("status",), ("recipe_id", "status"))
+_LISTS = {by: _newest(by) for by in _FILTERS}
+_COUNTS = {by: _filtered(select(func.count()).select_from(_RUNS), by) for by in _FILTERS}
+
+
+def _asked(recipe_id: str | None, status: str | None) -> dict[str, Any]:
+    given = {"recipe_id": recipe_id, "status": status}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 class RunStore:
@@ -81,14 +115,18 @@ class RunStore:
         key = _key(run_id)
         if key is None:
             return None
-        with self._database.session() as session:
-            row = session.execute(_with_progress().where(Run.id == key)).one_or_none()
-        return None if row is None else _record(row)
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, {"run_id": key}).one_or_none()
+        return None if row is None else record_of(row)
 
     def count(self, recipe_id: str | None = None, status: str | None = None) -> int:
         """How many runs ``list`` would find without a limit."""
-        with self._database.session() as session:
-            return session.scalar(_filtered(select(func.count(Run.id)), recipe_id, status)) or 0
+        if recipe_id is None:
+            kept = counts(self._database)
+            return kept.runs if status is None else kept.runs_by_status.get(status, 0)
+        asked = _asked(recipe_id, status)
+        with self._database.reading() as connection:
+            return int(connection.execute(_COUNTS[tuple(asked)], asked).scalar_one())
 
     def mark_submitted(self, run_id: str) -> bool:
         """From ``pending`` only; False when the run is already further or unknown."""
@@ -155,7 +193,7 @@ class RunStore:
         """Runs that are not final, oldest first."""
         return self._ids(select(Run.id).where(Run.status.in_(OPEN)).order_by(Run.created_at))
 
-    def last_of_recipe(self, recipe_ids: Collection[str]) -> dict[str, RunRecord]:
+    def last_of_recipe(self, recipe_ids: Collection[str]) -> dict[str, RunSummary]:
         """The newest run of each of these recipes that has one, as ``list`` gives them."""
         if not recipe_ids:
             return {}
@@ -169,10 +207,10 @@ class RunStore:
             .correlate(names)
             .scalar_subquery()
         )
-        with self._database.session() as session:
-            rows = session.execute(_brief().where(Run.id.in_(select(newest).select_from(names))))
-            found = [_record(row, brief=True) for row in rows]
-        return {record.recipe_id: record for record in found}
+        statement = select(*SUMMARY_COLUMNS).where(_RUNS.c.id.in_(select(newest).select_from(names)))
+        with self._database.reading() as connection:
+            found = [summary_of(row) for row in connection.execute(statement)]
+        return {summary.recipe_id: summary for summary in found}
 
     def _move(self, run_id: str, allowed: Collection[str], **changes: Any) -> bool:
         key, moment = _key(run_id), now()
@@ -189,11 +227,12 @@ class RunStore:
 
     def list(
         self, recipe_id: str | None = None, status: str | None = None, limit: int = 1000, offset: int = 0
-    ) -> list[RunRecord]:
-        """Newest first. ``recipe_snapshot`` is ``{}`` in lists: a thousand documents would weigh megabytes."""
-        statement = _filtered(_brief(), recipe_id, status).order_by(Run.created_at.desc(), Run.id.desc())
-        with self._database.session() as session:
-            return [_record(row, brief=True) for row in session.execute(statement.limit(limit).offset(offset))]
+    ) -> list[RunSummary]:
+        """Newest first."""
+        asked = _asked(recipe_id, status)
+        with self._database.reading() as connection:
+            rows = connection.execute(_LISTS[tuple(asked)], {"limit": limit, "offset": offset, **asked})
+            return [summary_of(row) for row in rows]
 
 
 def _key(run_id: str) -> uuid.UUID | None:
@@ -206,25 +245,6 @@ def _key(run_id: str) -> uuid.UUID | None:
 
 def _from(key: uuid.UUID, allowed: Collection[str]) -> Update:
     return update(Run).where(Run.id == key, Run.status.in_(allowed))
-
-
-def _with_progress() -> _Rows:
-    return select(Run, RunProgress).outerjoin(RunProgress, RunProgress.run_id == Run.id)
-
-
-def _brief() -> _Rows:
-    return _with_progress().options(defer(Run.recipe_snapshot, raiseload=True))
-
-
-def _record(row: Row[*tuple[Any, ...]], *, brief: bool = False) -> RunRecord:
-    run, progress = row
-    return record_of(run, progress, {} if brief else in_order(run.recipe_snapshot))
-
-
-def _filtered(statement: _Statement, recipe_id: str | None, status: str | None) -> _Statement:
-    if recipe_id is not None:
-        statement = statement.where(Run.recipe_id == recipe_id)
-    return statement if status is None else statement.where(Run.status == status)
 
 
 def _store_progress(session: Session, key: uuid.UUID, given: Mapping[str, Any], moment: datetime) -> bool:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, select, update
 
 from webapp.db.database import Database
 from webapp.db.models import Source, now
 from webapp.db.statements import changed, insert_or_update
+from webapp.stores.counts import counts
 from webapp.stores.vault import Vault
+
+_COLUMNS = [Source.__table__.c[n] for n in ("alias", "uri", "source_type", "status", "created_at", "updated_at")]
+_ONE = select(*_COLUMNS).where(Source.__table__.c.alias == bindparam("alias"))
+_NEWEST = (
+    select(*_COLUMNS)
+    .order_by(Source.__table__.c.created_at.desc(), Source.__table__.c.id.desc())
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
 
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """A registered source. ``uri`` is plain, with its password: mask it before it leaves the service."""
+    """A registered source. ``uri`` is plain, with its password, unless it was asked for ``masked``."""
 
     alias: str
     uri: str
@@ -37,14 +49,19 @@ class SourceStore:
 
     def get(self, alias: str) -> SourceRecord | None:
         """The source of that alias, None when there is none."""
-        with self._database.session() as session:
-            row = session.scalar(select(Source).where(Source.alias == alias))
-        return None if row is None else self._record(row)
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, {"alias": alias}).one_or_none()
+        return None if row is None else _record(row, self._vault.open)
 
     def put(self, alias: str, uri: str, source_type: str, status: str = "connected") -> None:
         """Insert the source, or replace what is stored under its alias."""
         moment = now()
-        given = {"uri": self._vault.seal(uri), "source_type": source_type, "status": status, "updated_at": moment}
+        given = {
+            "uri": self._vault.seal(uri),
+            "source_type": source_type,
+            "status": status,
+            "updated_at": moment,
+        }
         values = {"alias": alias, "created_at": moment, **given}
         with self._database.session() as session:
             insert_or_update(session, Source, values, "alias", lambda _: given)
@@ -61,21 +78,14 @@ class SourceStore:
 
     def count(self) -> int:
         """How many there are."""
-        with self._database.session() as session:
-            return session.scalar(select(func.count()).select_from(Source)) or 0
+        return counts(self._database).sources
 
-    def list(self, limit: int = 1000, offset: int = 0) -> list[SourceRecord]:
-        """Newest first."""
-        newest = select(Source).order_by(Source.created_at.desc(), Source.id.desc()).limit(limit).offset(offset)
-        with self._database.session() as session:
-            return [self._record(row) for row in session.scalars(newest)]
+    def list(self, limit: int = 1000, offset: int = 0, *, masked: bool = False) -> list[SourceRecord]:
+        """Newest first. ``masked`` addresses are quicker to have, and may be shown."""
+        read = self._vault.masked if masked else self._vault.open
+        with self._database.reading() as connection:
+            return [_record(row, read) for row in connection.execute(_NEWEST, {"limit": limit, "offset": offset})]
 
-    def _record(self, row: Source) -> SourceRecord:
-        return SourceRecord(
-            alias=row.alias,
-            uri=self._vault.open(row.uri),
-            source_type=row.source_type,
-            status=row.status,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
+
+def _record(row: Row[*tuple[Any, ...]], read: Callable[[str], str]) -> SourceRecord:
+    return SourceRecord(row[0], read(row[1]), *row[2:])

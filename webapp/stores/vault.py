@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from recipe import mask_uri
 from webapp.errors import ServiceError, SettingsError
 from webapp.settings import Settings
 
 PREFIX = "kalla:sealed:1:"
 KEY_FILE = "secret.key"
+_MOST_REMEMBERED = 4096  # some 600 bytes each
 # One fixed salt: the same passphrase must give the same key in every process. scrypt makes guessing it dear.
 _SALT = b"kalla.vault.1"
 _SCRYPT = {"n": 2**15, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024, "dklen": 32}
@@ -36,6 +38,7 @@ class Vault:
     def __init__(self, secret_key: str | None, key_file: Path | None = None) -> None:
         self._passphrases = [part.strip() for part in (secret_key or "").split(",") if part.strip()]
         self._key_file = key_file
+        self._masked = lru_cache(_MOST_REMEMBERED)(lambda text: mask_uri(self.open(text)))
         if not self._passphrases and key_file is None:
             raise SettingsError("There is no key to encrypt credentials with.", hint="Set KALLA_SECRET_KEY.")
 
@@ -47,6 +50,14 @@ class Vault:
     def seal(self, text: str) -> str:
         """``text`` encrypted, marked with a prefix. The same text gives another result each time."""
         return PREFIX + self._fernet.encrypt(text.encode()).decode()
+
+    def masked(self, text: str) -> str:
+        """An address that was sealed, without its secrets. Raises as ``open``.
+
+        What lists show again and again is decrypted once: no sealed text is ever sealed a second time, so what is
+        remembered of it stays true, and only the masked form is remembered.
+        """
+        return self._masked(text)
 
     def open(self, text: str) -> str:
         """What was sealed. A text without the prefix was never sealed and comes back as it is.

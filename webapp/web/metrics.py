@@ -10,12 +10,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from webapp.context import Kalla
+from webapp.stores.counts import counts
 from webapp.web.described import describe
 from webapp.web.logs import elapsed
 
 _EXTENSION = "kalla_metrics"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
-RUN_STATUSES = ("pending", "submitted", "running", "completed", "failed", "cancelled")
 
 
 class Metrics:
@@ -41,8 +41,8 @@ class _RunsByStatus(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily("kalla_runs", "Runs by status", labels=["status"])
-        for status in RUN_STATUSES:
-            family.add_metric([status], self._app.runs.count(status=status))
+        for status, total in counts(self._app.database).runs_by_status.items():
+            family.add_metric([status], total)
         yield family
 
 

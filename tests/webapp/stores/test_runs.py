@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -207,14 +207,7 @@ def test_newest_first_with_filters_and_pages(runs: RunStore) -> None:
     assert [*counts, runs.count("none")] == [6, 3, 2, 1, 0]
     one = runs.get(ids[5])
     assert one is not None
-    assert everything[0] == replace(one, recipe_snapshot={})
-
-
-def test_lists_carry_the_progress(runs: RunStore) -> None:
-    run_id = new(runs)
-    runs.record_progress(run_id, "matching", progress=0.5)
-    progress = runs.list()[0].progress
-    assert progress is not None and (progress.stage, progress.progress) == ("matching", 0.5)
+    assert asdict(everything[0]).items() <= asdict(one).items()
 
 
 def test_the_last_run_of_each_recipe(runs: RunStore) -> None:
