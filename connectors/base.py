@@ -9,7 +9,7 @@ among the rows that pass the filters.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -66,11 +66,14 @@ class Access:
     """What the calling process lets sources reach.
 
     ``base_dir`` is what relative paths count from. ``roots`` are the folders below which local files must lie
-    once links are resolved; None sets no limit, as at a person's own terminal.
+    once links are resolved; None sets no limit, as at a person's own terminal. ``hosts`` are the numeric addresses
+    that were checked for each host: a connector calls these and asks no resolver again, which could say something
+    else by then. A host that is not named there cannot be found; None leaves it to the driver.
     """
 
     base_dir: str | None = None
     roots: tuple[str, ...] | None = None
+    hosts: Mapping[str, tuple[str, ...]] | None = None
 
 
 class Connector(ABC):

@@ -79,6 +79,7 @@ def connector_for(
     *,
     base_dir: str | os.PathLike[str] | None = None,
     roots: Iterable[str | os.PathLike[str]] | None = None,
+    hosts: Mapping[str, Iterable[str]] | None = None,
 ) -> Connector:
     """The connector for one source of a recipe; nothing is opened yet.
 
@@ -86,6 +87,7 @@ def connector_for(
         source: a source model of ``recipe``; ``source.type`` chooses the connector.
         base_dir: what relative local paths count from; the working directory when None.
         roots: folders that local files must lie in; None sets no limit.
+        hosts: the numeric addresses that a server may be reached at, by its host; None asks the resolver.
 
     Raises:
         ConnectorError: unknown type, a malformed address, or a path outside ``roots``.
@@ -93,6 +95,7 @@ def connector_for(
     access = Access(
         base_dir=None if base_dir is None else os.fspath(base_dir),
         roots=None if roots is None else tuple(os.fspath(root) for root in roots),
+        hosts=None if hosts is None else {host: tuple(addresses) for host, addresses in hosts.items()},
     )
     return REGISTRY.resolve(source.type).from_source(source, access)
 

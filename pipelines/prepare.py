@@ -53,7 +53,9 @@ def prepare(request: RunRequest) -> Prepared:
     sources: dict[str, Source] = {LEFT: recipe.sources.left, RIGHT: recipe.sources.right}
     for side, source in sources.items():
         _check_address(side, source)
-    connectors = {side: connector_for(source, roots=request.roots) for side, source in sources.items()}
+    connectors = {
+        side: connector_for(source, roots=request.roots, hosts=request.hosts) for side, source in sources.items()
+    }
     schemas = {side: connector.schema() for side, connector in connectors.items()}
     problems = [p for side in SIDES for p in _check_columns(side, sources[side], schemas[side])]
     if problems:

@@ -11,7 +11,7 @@ Params = tuple[tuple[str, str], ...]
 class PostgresAddress:
     """A table of a Postgres server. Names are exact, as the catalog holds them; ``table_schema`` None means
     the search path decides. ``host`` is a name, an address, a socket folder, or "" for the driver's
-    default."""
+    default. ``numeric`` are the addresses that the host was found at, where that was checked; no URI sets them."""
 
     user: str | None
     password: str | None = field(repr=False)
@@ -21,6 +21,7 @@ class PostgresAddress:
     table_schema: str | None
     table: str
     params: Params = field(default=(), repr=False)
+    numeric: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ STATUS: Mapping[str, int] = {
     "callback.bad_signature": 401,
     "database.unavailable": 503,
     "storage.": 502,
+    "storage.full": 507,
     "runner.unreachable": 502,
     "runner.not_ready": 503,
     "runner.queue_full": 503,

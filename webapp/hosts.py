@@ -22,9 +22,12 @@ _METADATA_NAMES = ("metadata", "metadata.google.internal", "instance-data", "ins
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 
 
-def check_host(host: str, port: int | None, settings: Settings, code: str = "source.host_forbidden") -> None:
-    """Refuse a host that must not be called. A name that cannot be resolved passes: nothing can be reached there, and
-    registering a source needs no connection.
+def check_host(host: str, port: int | None, settings: Settings, code: str = "source.host_forbidden") -> tuple[str, ...]:
+    """Refuse a host that must not be called; the numeric addresses of one that may be. Whoever connects then must
+    connect to these: asked again, the name could lead elsewhere.
+
+    A name that cannot be resolved passes without addresses, for registering a source needs no connection; so does a
+    server on this machine behind a socket.
 
     Args:
         host: a name, an address, or "" or a socket folder for a server on this machine.
@@ -32,11 +35,13 @@ def check_host(host: str, port: int | None, settings: Settings, code: str = "sou
 
     Raises ServiceError.
     """
+    numeric: tuple[str, ...] = ()
     if not host or host.startswith(("/", "@")):
         name, addresses = "localhost", [ipaddress.ip_address("127.0.0.1")]
     else:
         name = host.rstrip(".").lower()
-        addresses = addresses_of(name)
+        numeric = _numeric(name)
+        addresses = _plain_ones(numeric)
     if name in _METADATA_NAMES or any(_is_forbidden(address) for address in addresses):
         raise ServiceError(
             f"The host {_clipped(host)} is not one that may be called.",
@@ -50,16 +55,25 @@ def check_host(host: str, port: int | None, settings: Settings, code: str = "sou
             code=code,
             hint="Add it there, or use a host that is listed.",
         )
+    return numeric
 
 
 def addresses_of(name: str) -> list[IpAddress]:
     """Every address of a host, without IPv6 disguises of IPv4 ones; [] when it cannot be resolved."""
+    return _plain_ones(_numeric(name))
+
+
+def _numeric(name: str) -> tuple[str, ...]:
+    """The addresses of a host as the resolver gives them, the preferred one first."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return []
-    texts = {str(entry[4][0]).partition("%")[0] for entry in found}
-    return [_plain(ipaddress.ip_address(text)) for text in sorted(texts)]
+        return ()
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _plain_ones(numeric: tuple[str, ...]) -> list[IpAddress]:
+    return [_plain(ipaddress.ip_address(text.partition("%")[0])) for text in numeric]
 
 
 def _plain(address: IpAddress) -> IpAddress:

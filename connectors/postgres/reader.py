@@ -27,7 +27,7 @@ from connectors.postgres import catalog
 from connectors.postgres.cells import printed_cell
 from connectors.postgres.copy import copy_batches
 from connectors.postgres.pushdown import where_clause
-from connectors.postgres.session import adopt, keep_order, place_text, transaction
+from connectors.postgres.session import adopt, keep_order, pinned, place_text, transaction
 from connectors.postgres.splits import Part, parts_of, plan
 from connectors.postgres.types import arrow_schema
 from connectors.previews import preview_of
@@ -61,7 +61,7 @@ class PostgresConnector(Connector):
             raise ConnectorError(error.message, code=error.code, hint=error.hint) from None
         if not isinstance(address, PostgresAddress):
             raise TypeError(f"not a Postgres address: {type(address).__name__}")
-        return cls(address, mask_uri(source.uri))
+        return cls(pinned(address, access), mask_uri(source.uri))
 
     def __repr__(self) -> str:
         return f"PostgresConnector({self._masked_uri!r})"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as Connection
 
-from connectors.errors import ConnectorError
+from connectors.base import Access
+from connectors.errors import ConnectorError, SourceUnreachable
 from connectors.postgres.errors import SNAPSHOT_GONE, connect_fault, query_fault, translated
 from recipe import PostgresAddress
 
@@ -66,6 +68,20 @@ def place_text(address: PostgresAddress) -> str:
     return f"{table_text(address)!r} (database {address.database!r} at {host}{port})"
 
 
+def pinned(address: PostgresAddress, access: Access) -> PostgresAddress:
+    """The address with the numeric ones that were checked for its host. Raises SourceUnreachable for a host that has
+    none."""
+    if access.hosts is None or not address.host or address.host.startswith(("/", "@")):
+        return address
+    numeric = access.hosts.get(address.host, ())
+    if not numeric:
+        raise SourceUnreachable(
+            f"The source {place_text(address)} names a host that cannot be found.",
+            hint="Check the host in the address.",
+        )
+    return replace(address, numeric=tuple(numeric))
+
+
 def _conninfo(address: PostgresAddress, where: str) -> str:
     """libpq's connection string; parameters of the address win over our defaults."""
     given: dict[str, Any] = {
@@ -76,6 +92,8 @@ def _conninfo(address: PostgresAddress, where: str) -> str:
         "client_encoding": "UTF8",
     }
     place = {"host": address.host, "port": address.port, "user": address.user, "password": address.password}
+    if address.numeric:  # the name once for each address: it stays what certificates are checked against
+        place |= {"host": ",".join([address.host] * len(address.numeric)), "hostaddr": ",".join(address.numeric)}
     given |= {name: value for name, value in place.items() if value}
     for name in given:
         if not _PARAMETER_NAME.fullmatch(name):  # else a name could smuggle in a second parameter
@@ -144,4 +162,4 @@ def keep_order(cursor: Any, *, physical: bool) -> None:
     _apply(cursor, _PHYSICAL_ORDER if physical else _ONE_PROCESS, local=True)
 
 
-__all__ = ["adopt", "connect", "keep_order", "place_text", "secrets_of", "table_text", "transaction"]
+__all__ = ["adopt", "connect", "keep_order", "pinned", "place_text", "secrets_of", "table_text", "transaction"]

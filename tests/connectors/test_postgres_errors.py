@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors import ConnectorError, SourceDenied, SourceUnreachable
+from connectors import ConnectorError, SourceDenied, SourceUnreachable, connector_for
 from connectors.postgres.reader import PostgresConnector
-from recipe import FilterCondition, RecipeError
+from recipe import FilterCondition, PostgresSource, RecipeError
 from tests.connectors.contract import read_rows
 from tests.connectors.postgres_database import READER, SECRET, Database, open_uri
 from tests.servers import free_port, postgres_server
@@ -55,6 +55,21 @@ def test_no_password_and_no_such_user(database: Database) -> None:
         database.server.uri(database.name, "t", params={"user": "nobody"}).replace("postgres@", "", 1),
     ):
         assert failure(open_uri(uri)).code == "source.access_denied"
+
+
+def test_a_host_is_reached_where_it_was_checked(database: Database) -> None:
+    """The name is one that nobody can resolve: only the address given for it can have been called."""
+    database.run("CREATE TABLE t AS SELECT 7 AS v")
+    uri = database.server.uri(database.name, "t")
+    named = uri.replace("127.0.0.1", "erp.invalid")
+    assert named != uri
+    source = PostgresSource(alias="t", type="postgres", uri=named, primary_key=("v",))
+    found = connector_for(source, hosts={"erp.invalid": ["127.99.99.99", "127.0.0.1"]})
+    assert found.count() == 1
+    assert "127.99" not in found.masked_uri
+    for hosts in ({}, {"erp.invalid": []}, {"other.invalid": ["127.0.0.1"]}):
+        with pytest.raises(SourceUnreachable, match="cannot be found"):
+            connector_for(source, hosts=hosts)
 
 
 def test_an_unknown_database(database: Database) -> None:

@@ -16,6 +16,7 @@ NAMES = {
     "sneaky.example": ["10.1.2.3", "169.254.169.254"],
     "mapped.example": ["::ffff:169.254.169.254"],
     "db.six": ["2001:db8::7"],
+    "two.example": ["2001:db8::7", "10.1.2.3"],
 }
 real_getaddrinfo = socket.getaddrinfo
 
@@ -129,3 +130,21 @@ def test_the_code_is_the_callers(settings: Settings):
 @pytest.mark.parametrize("host", ["a" * 300 + ".example", "xn--", "a..b", "ü" * 80, "not a host"])
 def test_names_that_are_none_reach_nothing_and_raise_nothing_else(settings: Settings, host: str):
     hosts.check_host(host, 80, settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "numeric"),
+    [
+        ("erp.example", ("10.1.2.3",)),
+        ("ERP.example.", ("10.1.2.3",)),
+        ("two.example", ("2001:db8::7", "10.1.2.3")),  # in the resolver's order
+        ("10.1.2.3", ("10.1.2.3",)),
+        ("unknown.example", ()),
+        ("", ()),
+        ("/var/run/postgresql", ()),
+    ],
+)
+def test_the_addresses_to_connect_to_are_those_that_were_checked(
+    settings: Settings, host: str, numeric: tuple[str, ...]
+):
+    assert hosts.check_host(host, 5432, settings) == numeric

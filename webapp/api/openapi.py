@@ -22,7 +22,7 @@ blueprint = Blueprint("openapi", __name__, template_folder="templates")
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 _PART = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 # What any endpoint may answer besides its own errors.
-_ALWAYS = ("database.unavailable", "internal.error")
+_ALWAYS = ("database.unavailable", "storage.full", "internal.error")
 _GUARDED = ("auth.required", "auth.host_refused", "auth.too_many_attempts")
 _CHANGING = ("auth.origin_refused", "request.too_large")
 _TAGS = ("Health", "Sources", "Recipes", "Runs", "Evidence", "Uploads", "Runner", "API")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import weakref
@@ -30,6 +31,8 @@ _POSTGRES = {
     "application_name": "kalla",
 }
 _UNAVAILABLE = (failures.OperationalError, failures.InterfaceError, failures.TimeoutError)
+_SQLITE_FULL = (13, 4874)  # SQLITE_FULL; SQLITE_IOERR_SHMSIZE, when the file that readers share cannot grow
+_POSTGRES_FULL = "53100"
 _FAULT_IN_SQL = 1  # SQLITE_ERROR, which Python calls operational too
 
 
@@ -63,7 +66,8 @@ class Database:
         """A session in one transaction: committed at the end, rolled back on an error.
 
         ``writes`` takes SQLite's lock for writing at once; a transaction that reads first and writes afterwards
-        needs it, others gain nothing. Raises ServiceError ``database.unavailable`` when there is no answer.
+        needs it, others gain nothing. Raises ServiceError ``database.unavailable`` when there is no answer,
+        ``storage.full`` when its disk takes no more.
         """
         bind = self._writer if writes else self.engine
         with _translated(), Session(bind, expire_on_commit=False) as session, session.begin():
@@ -120,6 +124,9 @@ def _translated() -> Iterator[None]:
         cause = error.orig if isinstance(error, failures.StatementError) else None
         if isinstance(cause, KallaError):
             raise cause from None
+        if _is_full(cause):
+            LOG.error("The disk of the app database is full: %s", mask_text(str(cause)))
+            raise _full() from None
         if not _is_down(error, cause):
             raise
         LOG.warning("The app database does not answer: %s", mask_text(str(cause or error)))
@@ -131,6 +138,18 @@ def _is_down(error: failures.SQLAlchemyError, cause: BaseException | None) -> bo
         return False
     # Without a subclass: a file that is damaged or no database, a server that went away in mid-answer.
     return isinstance(error, _UNAVAILABLE) or type(error) is failures.DatabaseError
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    return getattr(cause, "sqlite_errorcode", None) in _SQLITE_FULL or getattr(cause, "pgcode", None) == _POSTGRES_FULL
+
+
+def _full() -> ServiceError:
+    return ServiceError(
+        "This cannot be stored: the disk of the app database is full.",
+        code="storage.full",
+        hint="Free some space there, then repeat the step. What is stored already stays readable.",
+    )
 
 
 def _unavailable() -> ServiceError:
@@ -193,6 +212,8 @@ def _prepare_file(path: Path) -> None:
             os.close(descriptor)
     except OSError as error:
         LOG.warning("The app database cannot be opened: %s", error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full() from None
         raise _unavailable() from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import flask
 from flask import Blueprint, g, request
+from flask.blueprints import BlueprintSetupState
 
 from recipe import KallaError
 from webapp.errors import ServiceError, status_of
@@ -29,6 +30,8 @@ NAVIGATION = (
 
 def url_for(endpoint: str, **values: Any) -> str:
     """What Flask's ``url_for`` gives, remembered: a page holds dozens of links, and most stand on every page."""
+    if endpoint.startswith("."):  # means another page in another blueprint
+        return flask.url_for(endpoint, **values)
     return _address(request.script_root, endpoint, tuple(values.items()))
 
 
@@ -66,13 +69,12 @@ def took(run: Mapping[str, Any]) -> str:
 @blueprint.app_context_processor
 def _frame() -> dict[str, Any]:
     signed_in = g.get("actor") == "session"
-    return {
-        "url_for": url_for,
-        "asset": asset,
-        "navigation": NAVIGATION,
-        "current_area": _area(),
-        "signed_in": signed_in,
-    }
+    return {"asset": asset, "navigation": NAVIGATION, "current_area": _area(), "signed_in": signed_in}
+
+
+@blueprint.record_once
+def _links(state: BlueprintSetupState) -> None:
+    state.app.jinja_env.globals["url_for"] = url_for  # of macros too, which see no context
 
 
 _FILTERS: dict[str, Callable[..., Any]] = {

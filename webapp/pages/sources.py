@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -36,7 +37,7 @@ def sources() -> str:
 def source_new() -> str:
     """The form for a new source."""
     values = {name: request.args.get(name, "") for name in FIELDS}
-    return render_template("source_form.html", form=Form(values), types=TYPES, alias=None)
+    return _form_again(Form(values))
 
 
 @blueprint.post("/sources")
@@ -44,6 +45,9 @@ def source_save() -> Answer:
     """Register or change a source; back to the form when it is refused."""
     values = typed()
     editing = values.get("editing", "")
+    values["uri"] = service.typed_before(
+        kalla(), values.get("source_type", ""), values.get("uri", ""), values.get("kept", "")
+    )
     body = {name: values.get(name, "") for name in FIELDS}
     missing = {name: "This is needed." for name in FIELDS if not body[name]}
     form = wrong(values, missing, FIELDS) if missing else None
@@ -58,19 +62,25 @@ def source_save() -> Answer:
         except KallaError as error:
             form = refused(values, error, FIELDS) if error.details else _beside_the_address(values, error)
     if form is not None:
-        return render_template("source_form.html", form=form, types=TYPES, alias=editing or None), 400
+        return _form_again(form), 400
     return redirect(url_for("pages.source", alias=body["alias"], done="source-saved"), 303)
+
+
+def _form_again(form: Form, **more: Any) -> str:
+    """The form with what was typed; a password in it comes back masked, and sealed for the next attempt."""
+    shown, sealed = service.kept(kalla(), form.value("uri"))
+    form = replace(form, values={**form.values, "uri": shown, "kept": sealed})
+    return render_template("source_form.html", form=form, types=TYPES, alias=form.value("editing") or None, **more)
 
 
 def _tested_form(values: dict[str, str], body: Mapping[str, str]) -> Answer:
     """The form again, with whether the address can be reached."""
-    alias = values.get("editing") or None
     try:
         tested = service.test_source(kalla(), {"uri": body["uri"], "source_type": body["source_type"]})
     except KallaError as error:
         form = refused(values, error, FIELDS) if error.details else _beside_the_address(values, error)
-        return render_template("source_form.html", form=form, types=TYPES, alias=alias), status_for(error)
-    return render_template("source_form.html", form=Form(values), types=TYPES, alias=alias, tested=tested)
+        return _form_again(form), status_for(error)
+    return _form_again(Form(values), tested=tested)
 
 
 def _beside_the_address(values: dict[str, str], error: KallaError) -> Form:

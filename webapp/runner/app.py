@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import traceback
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,7 @@ def create_runner(settings: Settings, **overrides: Any) -> Flask:
     parts = Parts(guards=guards, **overrides)
     if not settings.callback_secrets:
         note(logging.WARNING, "KALLA_CALLBACK_SECRET is not set: unsigned jobs are accepted, callbacks go unsigned.")
-    anyone = replace(settings, allowed_hosts=())
-    delivery = Delivery(
-        settings,
-        lambda url: check_callback(url, settings, guards),
-        lambda address, port: check_host(address, port, anyone, "job.callback_forbidden"),
-    )
+    delivery = Delivery(settings, lambda url: check_callback(url, settings, guards))
     journal = first_free(folder) if settings.nats_url else Journal(folder)
     supervisor = Supervisor(settings, journal, delivery, parts)
     app = Flask(__name__)

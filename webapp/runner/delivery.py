@@ -19,7 +19,8 @@ from webapp.signatures import HEADER, sign
 
 ATTEMPT_SECONDS = 10.0
 _AGAIN = (401, 408, 429)
-Check = Callable[[str], tuple[str, int]]  # a URL -> host and port that may be called
+Place = tuple[str, int, tuple[str, ...]]  # host, port, and the numeric addresses to connect to
+Check = Callable[[str], Place]  # of a URL
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,12 @@ class Attempt:
 
 
 class Delivery:
-    """Sends callbacks. ``check`` raises ServiceError for an address that may not be called (any more), ``check_peer``
-    for the numeric address that was reached."""
+    """Sends callbacks. ``check`` raises ServiceError for an address that may not be called (any more); only the
+    numeric addresses that it found are connected to, whatever the name leads to a moment later."""
 
-    def __init__(self, settings: Settings, check: Check, check_peer: Callable[[str, int], None]) -> None:
+    def __init__(self, settings: Settings, check: Check) -> None:
         self._secrets = settings.callback_secrets
         self._check = check
-        self._check_peer = check_peer
         self._tls = ssl.create_default_context()
 
     def post(self, base: str, kind: str, body: dict[str, Any], timeout: float = ATTEMPT_SECONDS) -> Attempt:
@@ -52,8 +52,8 @@ class Delivery:
             headers[HEADER] = sign(self._secrets[0], data)
         url = f"{base}/{kind}"
         try:
-            host, port = self._check(base)
-            status = self._send(url, host, port, data, headers, timeout)
+            host, port, addresses = self._check(base)
+            status = self._send(url, (host, port, addresses), data, headers, timeout)
         except ServiceError as error:
             # Names may resolve otherwise in a minute: only the answer of the receiver ends an errand for good.
             return Attempt("again", error.message)
@@ -64,8 +64,9 @@ class Delivery:
         refused = 400 <= status < 500 and status not in _AGAIN
         return Attempt("refused" if refused else "again", f"HTTP status {status}")
 
-    def _send(self, url: str, host: str, port: int, data: bytes, headers: dict[str, str], timeout: float) -> int:
+    def _send(self, url: str, place: Place, data: bytes, headers: dict[str, str], timeout: float) -> int:
         parts = urlsplit(url)
+        host, port, _ = place
         opened: list[socket.socket] = []
         connection = http.client.HTTPConnection(host, port, timeout=timeout)
         # The timeout of a socket counts each wait; this one ends the attempt as a whole.
@@ -73,7 +74,7 @@ class Delivery:
         ends.daemon = True
         ends.start()
         try:
-            connection.sock = self._connected(opened, host, port, parts.scheme == "https", timeout)
+            connection.sock = self._connected(opened, place, parts.scheme == "https", timeout)
             connection.request("POST", parts.path, data, headers)
             return connection.getresponse().status
         finally:
@@ -82,15 +83,23 @@ class Delivery:
             for sock in opened:
                 sock.close()
 
-    def _connected(
-        self, opened: list[socket.socket], host: str, port: int, secure: bool, timeout: float
-    ) -> socket.socket:
-        opened.append(socket.create_connection((host, port), timeout))
-        # The name may resolve to something else than when it was checked: what counts is who answers.
-        self._check_peer(opened[0].getpeername()[0], port)
-        if secure:
+    def _connected(self, opened: list[socket.socket], place: Place, secure: bool, timeout: float) -> socket.socket:
+        host, port, addresses = place
+        opened.append(_reached(addresses, port, timeout))
+        if secure:  # the name stays what the certificate is checked against
             opened.append(self._tls.wrap_socket(opened[0], server_hostname=host))
         return opened[-1]
+
+
+def _reached(addresses: tuple[str, ...], port: int, timeout: float) -> socket.socket:
+    """A connection to the first of the addresses that answers. Raises OSError."""
+    failed: OSError = OSError("The host of the callback address was not found.")
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), timeout)
+        except OSError as error:
+            failed = error
+    raise failed
 
 
 def _cut(opened: list[socket.socket]) -> None:

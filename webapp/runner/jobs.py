@@ -38,15 +38,16 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _SQL_REFUSED = ("recipe.sql.forbidden", "recipe.sql.unknown_table")
 _PORTS = {"http": 80, "https": 443}
 _LONGEST_URL = 2048
+Hosts = dict[str, tuple[str, ...]]  # host -> the numeric addresses that were checked and may be connected to
 
 
 @dataclass(frozen=True)
 class Guards:
     """What jobs may reach, as functions of the settings: ``check_host(host, port, code)`` raises ServiceError with
-    that code, ``local_address(uri)`` is the local file of an upload or None, ``check_files(type, uri)`` raises for
-    files that sources may not read."""
+    that code or gives the numeric addresses to connect to, ``local_address(uri)`` is the local file of an upload or
+    None, ``check_files(type, uri)`` raises for files that sources may not read."""
 
-    check_host: Callable[[str, int, str], None]
+    check_host: Callable[[str, int, str], tuple[str, ...]]
     local_address: Callable[[str], str | None]
     check_files: Callable[[str, str], None]
 
@@ -60,6 +61,7 @@ class Job:
     output: Output
     document: dict[str, Any]
     sides: Mapping[str, str]  # alias in events -> left_src or right_src, where the two sides differ
+    hosts: Hosts  # where the servers of its sources were found when it was checked
 
 
 def payload_of(body: Mapping[str, Any]) -> tuple[str, str]:
@@ -84,12 +86,14 @@ def read_job(body: Mapping[str, Any], settings: Settings, guards: Guards, shared
     sources = _by_alias(body, problems)
     document: dict[str, Any] = {}
     recipe: Recipe | None = None
+    hosts: Hosts = {}
     if sources is not None:
         document, found = _document(body, sources, guards)
         if not found:
             recipe, found = _checked(document, {SIDES[alias]: index for alias, (index, _) in sources.items()})
         if recipe is not None:
-            found = _place_problems(recipe, {SIDES[a]: i for a, (i, _) in sources.items()}, settings, guards, shared)
+            places = {SIDES[alias]: index for alias, (index, _) in sources.items()}
+            hosts, found = _places(recipe, places, settings, guards, shared)
         reported = {p.path for p in problems}
         problems += [p for p in found if p.path not in reported and p.path.partition(".")[0] not in reported]
     if problems:
@@ -99,7 +103,7 @@ def read_job(body: Mapping[str, Any], settings: Settings, guards: Guards, shared
     output = resolve_output(str(body["output_path"]), str(body["run_id"]).lower(), settings, shared)
     url = callback_base(str(body["callback_url"]))
     check_callback(url, settings, guards)
-    return Job(str(body["run_id"]).lower(), url, output, document, _event_sides(recipe))
+    return Job(str(body["run_id"]).lower(), url, output, document, _event_sides(recipe), hosts)
 
 
 def callback_base(url: str) -> str:
@@ -107,8 +111,9 @@ def callback_base(url: str) -> str:
     return url.rstrip("/").removesuffix("/progress").rstrip("/")
 
 
-def check_callback(url: str, settings: Settings, guards: Guards) -> tuple[str, int]:
-    """Host and port of a callback address that may be called. Raises ServiceError ``job.callback_forbidden``."""
+def check_callback(url: str, settings: Settings, guards: Guards) -> tuple[str, int, tuple[str, ...]]:
+    """Host, port and the numeric addresses of a callback address that may be called. Raises ServiceError
+    ``job.callback_forbidden``."""
     parts = _split(url)
     if parts is None or parts.username is not None or parts.query or parts.fragment:
         raise _callback_forbidden("callback_url must be an http or https address without user, query and fragment.")
@@ -117,15 +122,16 @@ def check_callback(url: str, settings: Settings, guards: Guards) -> tuple[str, i
     allowed = [_origin(text) for text in settings.callback_origins]
     if allowed and (parts.scheme, parts.hostname, port) not in allowed:
         raise _callback_forbidden("callback_url does not begin with one of the origins in KALLA_CALLBACK_ORIGINS.")
-    guards.check_host(parts.hostname, port, "job.callback_forbidden")
-    return parts.hostname, port
+    return parts.hostname, port, guards.check_host(parts.hostname, port, "job.callback_forbidden")
 
 
-def check_source_host(kind: str, uri: str, guards: Guards) -> None:
-    """Raises ServiceError ``source.host_forbidden`` for a server that may not be reached."""
+def check_source_host(kind: str, uri: str, guards: Guards) -> Hosts:
+    """Where the server of a source was found, empty for a file. Raises ServiceError ``source.host_forbidden`` for one
+    that may not be reached."""
     address = parse_uri(kind, uri)
     if isinstance(address, PostgresAddress | ElasticsearchAddress) and address.host:
-        guards.check_host(address.host, address.port or 5432, "source.host_forbidden")
+        return {address.host: guards.check_host(address.host, address.port or 5432, "source.host_forbidden")}
+    return {}
 
 
 # --- the parts ---------------------------------------------------------------------------------------------------
@@ -253,14 +259,15 @@ def _job_path(path: str, places: Mapping[str, int]) -> str:
     return path if path == "match_sql" else f"recipe.{path}"
 
 
-def _place_problems(
+def _places(
     recipe: Recipe, places: Mapping[str, int], settings: Settings, guards: Guards, shared: bool
-) -> list[Problem]:
-    """Files and servers of sources that may not be read."""
+) -> tuple[Hosts, list[Problem]]:
+    """Where the servers of the sources were found; files and servers that may not be read."""
+    hosts: Hosts = {}
     problems = []
     for side, source in (("left", recipe.sources.left), ("right", recipe.sources.right)):
         try:
-            check_source_host(source.type, source.uri or "", guards)
+            hosts |= check_source_host(source.type, source.uri or "", guards)
             if shared and _is_own_file(source, settings):
                 raise ConnectorError("is a local path, and runners share none", code="source.path_forbidden")
             if source.type in connector_types():  # what cannot be read at all is said by the run, to people
@@ -268,7 +275,7 @@ def _place_problems(
         except KallaError as error:
             where = f"sources[{places[side]}].uri"
             problems.append(Problem(where, f"{error.message} {error.hint}".strip(), error.code))
-    return problems
+    return hosts, problems
 
 
 def _is_own_file(source: Source, settings: Settings) -> bool:

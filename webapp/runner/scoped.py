@@ -18,7 +18,7 @@ from recipe import (
     parse_uri,
 )
 from webapp.errors import ServiceError
-from webapp.runner.jobs import Guards, check_source_host
+from webapp.runner.jobs import Guards, Hosts, check_source_host
 from webapp.settings import Settings
 
 DEFAULT_ROWS, MOST_ROWS = 200, 1000
@@ -28,8 +28,8 @@ def load_scoped(alias: str, body: Mapping[str, Any], settings: Settings, guards:
     """The rows object. Raises ServiceError ``request.invalid_body``, ``upload.*``, ConnectorError, ``filter.*``."""
     limit = _checked(body)
     conditions = _conditions(body.get("conditions") or [])
-    source, upload = _source(body, guards)
-    connector = connector_for(source, roots=settings.readable_roots)
+    source, upload, hosts = _source(body, guards)
+    connector = connector_for(source, roots=settings.readable_roots, hosts=hosts)
     try:
         columns = connector.schema()
         _refuse(check_filters(conditions, columns, "conditions"))
@@ -78,8 +78,8 @@ def _refuse(problems: list[Problem]) -> None:
         raise ServiceError(f"{first.path}: {first.message}.", code=first.code, details=problems)
 
 
-def _source(body: Mapping[str, Any], guards: Guards) -> tuple[Source, bool]:
-    """The source as recipes have it, and whether it is an upload."""
+def _source(body: Mapping[str, Any], guards: Guards) -> tuple[Source, bool, Hosts]:
+    """The source as recipes have it, whether it is an upload, and where its host was found."""
     uri, kind = str(body.get("csv_uri") or body.get("uri")), str(body.get("source_type") or "csv_upload")
     local = guards.local_address(uri) if uri.lower().startswith("s3://") else None
     if local is None and body.get("csv_uri") is not None:
@@ -94,7 +94,7 @@ def _source(body: Mapping[str, Any], guards: Guards) -> tuple[Source, bool]:
         raise ServiceError(f"{kind[:80]!r} is not a source type.", code="source.unsupported_type")
     if local is None:
         guards.check_files(kind, uri)
-    check_source_host(kind, uri, guards)
+    hosts = check_source_host(kind, uri, guards)
     # A preview needs no key; the model of a source wants one.
     source: Any = SOURCE_CLASSES[kind](alias="preview", uri=uri, primary_key=("-",), type=kind)
-    return source, local is not None
+    return source, local is not None, hosts

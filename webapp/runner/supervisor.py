@@ -303,6 +303,7 @@ class Supervisor:
             memory_limit=self._parts.memory_limit,
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
+            hosts={host: list(addresses) for host, addresses in job.hosts.items()},
         )
         note(logging.INFO, "A job starts.", run_id=job.run_id)
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)

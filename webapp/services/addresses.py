@@ -41,15 +41,21 @@ def check_address(app: Kalla, kind: str, uri: str, *, registering: bool = False)
     Raises RecipeError ``source.invalid_uri``, ``source.unsupported_type``; ServiceError ``source.path_forbidden``,
     ``source.host_forbidden``, ``source.table_forbidden``.
     """
+    return _checked(app, kind, uri, registering)[0]
+
+
+def _checked(app: Kalla, kind: str, uri: str, registering: bool) -> tuple[Address, dict[str, tuple[str, ...]]]:
+    """The address, and where its host was found just now."""
     address = parse_uri(kind, uri, registering=registering)
+    hosts: dict[str, tuple[str, ...]] = {}
     if isinstance(address, FileAddress):
         _check_file(app.settings, kind, uri, address)
     elif isinstance(address, PostgresAddress | ElasticsearchAddress):
-        check_host(address.host, address.port or _PORT, app.settings)
+        hosts[address.host] = check_host(address.host, address.port or _PORT, app.settings)
     if isinstance(address, PostgresAddress):
         _check_table(app.settings, address)
         check_parameters(app.settings, address)
-    return address
+    return address, hosts
 
 
 def _check_file(settings: Settings, kind: str, uri: str, address: FileAddress) -> None:
@@ -149,7 +155,7 @@ def open_source(app: Kalla, kind: str, uri: str, alias: str = "source") -> Opene
     # Imported here: it brings Arrow with it, which the first page should not wait for.
     from connectors import connector_for
 
-    address = check_address(app, kind, uri, registering=kind == "file")
+    address, hosts = _checked(app, kind, uri, kind == "file")
     concrete = concrete_type(kind, address)
     check_readable(concrete)
     local = local_address(app.settings, uri)
@@ -159,7 +165,7 @@ def open_source(app: Kalla, kind: str, uri: str, alias: str = "source") -> Opene
         uri = file_uri(local)
     # A source of a recipe needs a key; reading asks for none.
     source: Any = SOURCE_CLASSES[concrete].model_validate({"alias": alias, "uri": uri, "primary_key": ["key"]})
-    connector = connector_for(source, roots=app.settings.readable_roots)
+    connector = connector_for(source, roots=app.settings.readable_roots, hosts=hosts)
     return Opened(connector, concrete == "csv", local, shown)
 
 

@@ -1,7 +1,8 @@
 """Runs: started, listed, shown, cancelled, started again (contract 2.4).
 
-Order of a start: everything is checked, the run is stored as ``pending``, the job is handed over, ``pending`` becomes
-``submitted``. A callback that overtakes the last step finds the run all the same.
+Order of a start: everything is checked, the run is stored as ``pending``, the audit log says who asked for it, the job
+is handed over, ``pending`` becomes ``submitted``. A callback that overtakes the last step finds the run all the same,
+and from the hand-over on nothing fails the request: who got an error would ask again, and the run would be there twice.
 """
 
 from __future__ import annotations
@@ -170,8 +171,7 @@ def submit(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
     given = _given(recipe, body.get("resolved_sources"))
     for side in SIDES:
         recipe = _with_given(app, recipe, side, given.get(side))
-    run_id = _start(app, resolved(app, recipe), given)
-    note(app, "run.submit", run_id, recipe_id=recipe.recipe_id)
+    run_id = _start(app, resolved(app, recipe), given, "run.submit")
     return {"run_id": run_id, "status": "submitted"}
 
 
@@ -187,8 +187,7 @@ def retry(app: Kalla, run_id: str) -> dict[str, Any]:
             "This run is still open.", code="run.not_final", status=409, hint="Wait for its end, or cancel it first."
         )
     recipe = parse_recipe(record.recipe_snapshot).require()
-    again = _start(app, resolved(app, recipe), {}, retry_of=record.run_id)
-    note(app, "run.retry", again, retry_of=record.run_id, recipe_id=recipe.recipe_id)
+    again = _start(app, resolved(app, recipe), {}, "run.retry", record.run_id)
     return {"run_id": again, "status": "submitted", "retry_of": record.run_id}
 
 
@@ -316,8 +315,9 @@ def _file_required(side: str, alias: str) -> ServiceError:
     )
 
 
-def _start(app: Kalla, recipe: Recipe, given: Mapping[str, Given], retry_of: str | None = None) -> str:
-    """Check a recipe whose sides have their addresses, store the run, hand over the job; the run's id."""
+def _start(app: Kalla, recipe: Recipe, given: Mapping[str, Given], action: str, retry_of: str | None = None) -> str:
+    """Check a recipe whose sides have their addresses, store the run, note the action, hand over the job; the run's
+    id."""
     recipe, masked = with_secrets(app, recipe)
     if masked:
         raise ServiceError(masked[0].message, code=masked[0].code, details=masked)
@@ -334,6 +334,8 @@ def _start(app: Kalla, recipe: Recipe, given: Mapping[str, Given], retry_of: str
         right_source=sources.right.alias,
         retry_of=retry_of,
     )
+    again = {} if retry_of is None else {"retry_of": retry_of}
+    note(app, action, run_id, recipe_id=recipe.recipe_id, **again)
     _dispatch(app, recipe, run_id)
     return run_id
 
@@ -381,6 +383,15 @@ def _dispatch(app: Kalla, recipe: Recipe, run_id: str) -> None:
             details=[named, *error.details],
             headers=error.headers if isinstance(error, ServiceError) else None,
         ) from None
+    try:
+        _note_hand_over(app, run_id)
+    except KallaError as error:
+        # The runner has the job. An error now would make people start it a second time; the run's own reports, or the
+        # sweeper, bring its status up to date.
+        log.warning("A run was handed over, but this could not be noted.", extra={"run_id": run_id, "code": error.code})
+
+
+def _note_hand_over(app: Kalla, run_id: str) -> None:
     if not app.runs.mark_submitted(run_id):
         record = app.runs.get(run_id)
         if record is not None and record.status in ("cancelled", "failed"):

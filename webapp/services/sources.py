@@ -17,7 +17,7 @@ from webapp.errors import ServiceError
 from webapp.objects import parse_upload
 from webapp.services import invalid_body, note, texts, utc_text
 from webapp.services.addresses import check_address, open_source
-from webapp.services.credentials import restore
+from webapp.services.credentials import MASK, restore
 from webapp.services.key_search import primary_key
 from webapp.services.previews import OUT_OF_REACH, load_scoped, preview_source, stored
 from webapp.services.uploads import look
@@ -76,6 +76,23 @@ def _checked_uri(app: Kalla, kind: str, uri: str, before: SourceRecord | None = 
         return uri
     known = [] if before is None else [before.uri]
     return restore(kind, uri, [*known, *(record.uri for record in app.sources.list())])
+
+
+def kept(app: Kalla, uri: str) -> tuple[str, str]:
+    """An address for a form that is shown again: masked, and sealed for ``typed_before``; "" where nothing is masked.
+    A password is not sent back in clear, not even to the person who typed it."""
+    shown = mask_uri(uri)
+    return shown, app.sources.seal(uri) if shown != uri else ""
+
+
+def typed_before(app: Kalla, kind: str, uri: str, sealed: str) -> str:
+    """The address with the password that was typed the first time, where it is masked now and the place is the same."""
+    if MASK not in uri or not sealed:
+        return uri
+    try:
+        return restore(kind, uri, [app.sources.unseal(sealed)])
+    except KallaError:
+        return uri  # the place is another one, or the form is from before a change of keys: the check says so
 
 
 def delete_source(app: Kalla, alias: str) -> dict[str, Any]:

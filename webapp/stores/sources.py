@@ -66,6 +66,15 @@ class SourceStore:
         with self._database.session() as session:
             insert_or_update(session, Source, values, "alias", lambda _: given)
 
+    def seal(self, uri: str) -> str:
+        """An address as it may wait in a form, encrypted as in the database."""
+        return self._vault.seal(uri)
+
+    def unseal(self, text: str) -> str:
+        """The address that ``seal`` encrypted. Raises ServiceError ``internal.secret_key`` for any other text that
+        claims to be one."""
+        return self._vault.open(text)
+
     def set_status(self, alias: str, status: str) -> None:
         """Note how the source was found; nothing happens for an unknown alias."""
         with self._database.session() as session:

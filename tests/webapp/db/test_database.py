@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from tests.servers import PostgresServer, free_port
 from webapp.db import Database
@@ -198,3 +199,26 @@ def test_ping_is_quick(database: Database) -> None:
     for _ in range(20):
         database.ping()
     assert time.perf_counter() - started < 2
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path, open_database: Open) -> None:
+    """SQLite meets the same end when the file may grow no more."""
+    database = open_database(f"sqlite:///{tmp_path / 'kalla.db'}")
+    database.migrate()
+
+    @event.listens_for(database.engine, "checkout")
+    def no_more(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA max_page_count = 60")
+
+    store = AuditStore(database, VAULT)
+    with pytest.raises(ServiceError) as caught:
+        for number in range(1000):
+            store.record("me", "test", str(number) * 1000)
+    assert (caught.value.code, caught.value.status) == ("storage.full", 507)
+    assert "Free some space" in caught.value.hint
+    stored = store.list()
+    assert stored and stored[0].action == "test"
+    event.remove(database.engine, "checkout", no_more)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    store.record("me", "test", "again")

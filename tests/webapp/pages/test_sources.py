@@ -66,6 +66,21 @@ def test_a_stored_password_is_never_shown_and_can_stay(browser: Browser, parts: 
     assert parts.sources.get("ledger").uri == "postgres://kalla:geheim@localhost:5432/books?table=b"  # type: ignore[union-attr]
 
 
+def test_a_typed_password_does_not_come_back_and_need_not_be_typed_again(browser: Browser, parts: Kalla) -> None:
+    uri = "postgres://kalla:geheim@localhost:5432/books?table=a"
+    values = {"alias": "two words", "source_type": "postgres", "uri": uri}
+    page = browser.post("/sources", values, 400)
+    assert fault(page, "alias")
+    assert "geheim" not in page.html
+    again = {"alias": "ledger", "source_type": "postgres", "uri": typed(page, "uri"), "kept": typed(page, "kept")}
+    assert again["uri"] == uri.replace("geheim", "***")
+    elsewhere = again | {"uri": again["uri"].replace("localhost", "evil.example")}
+    assert "masked" in fault(browser.post("/sources", elsewhere, 400), "uri")
+    assert "masked" in fault(browser.post("/sources", again | {"kept": "kalla:sealed:1:forged"}, 400), "uri")
+    browser.post("/sources", again)
+    assert parts.sources.get("ledger").uri == uri  # type: ignore[union-attr]
+
+
 def test_a_source_is_tested(browser: Browser, stored: dict[str, Any], files: Path) -> None:
     assert "It can be reached" in browser.post("/sources/invoices/test", status=200).text
     (files / "invoices.csv").unlink()

@@ -148,10 +148,8 @@ def test_the_first_final_does_not_wait_for_others(runners: Start, fake: FakeLaun
         receiver.wait_final(run_id, 5)
 
 
-def delivery(tmp_path: Path, peer: Callable[[str, int], None] = lambda address, port: None) -> Delivery:
-    return Delivery(
-        settings_of(tmp_path), lambda url: ("127.0.0.1", int(url.rpartition(":")[2].partition("/")[0])), peer
-    )
+def delivery(tmp_path: Path, host: str = "127.0.0.1", addresses: tuple[str, ...] = ("127.0.0.1",)) -> Delivery:
+    return Delivery(settings_of(tmp_path), lambda url: (host, int(url.rpartition(":")[2].partition("/")[0]), addresses))
 
 
 def test_an_attempt_ends_in_time(tmp_path: Path):
@@ -176,22 +174,36 @@ def test_an_attempt_ends_in_time(tmp_path: Path):
         thread.join()
 
 
-def test_who_answers_is_checked_too(tmp_path: Path, receiver: Receiver):
-    def peer(address: str, port: int) -> None:
-        assert (address, port) == ("127.0.0.1", receiver.port)
-        raise ServiceError("The host is not one that may be called.", code="job.callback_forbidden")
+def test_only_the_checked_address_is_called(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    """Whatever the name means a moment after the check; the Host header stays the name."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
 
-    found = delivery(tmp_path, peer).post(receiver.url, "complete", {"run_id": "x"})
-    assert found.result == "again" and not receiver.calls
+    def resolve(host: str, *rest: Any, **named: Any) -> Any:
+        asked.append(host)
+        return real(host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = receiver.url.replace("127.0.0.1", "erp.invalid")
+    assert delivery(tmp_path, "erp.invalid").post(url, "complete", {"run_id": "x"}).ok
+    assert receiver.calls and set(asked) == {"127.0.0.1"}
+
+
+def test_a_second_address_is_tried_and_none_at_all_is_told(tmp_path: Path, receiver: Receiver):
+    both = delivery(tmp_path, addresses=("127.99.99.99", "127.0.0.1"))
+    assert both.post(receiver.url, "complete", {"run_id": "x"}).ok
+    found = delivery(tmp_path, "erp.invalid", ()).post(receiver.url, "complete", {"run_id": "x"})
+    assert found.result == "again" and "not found" in found.detail
 
 
 def test_hosts_are_checked_at_each_attempt(runners: Start, fake: FakeLaunch, receiver: Receiver):
     """A name that came to mean a forbidden address after the job was accepted is not called."""
     forbidden = threading.Event()
 
-    def check_host(host: str, port: int, code: str) -> None:
+    def check_host(host: str, port: int, code: str) -> tuple[str, ...]:
         if forbidden.is_set():
             raise ServiceError("No.", code=code)
+        return (host,)
 
     fake.hold.clear()
     client = runners({"guards": Guards(check_host, lambda uri: None, lambda kind, uri: None)})
