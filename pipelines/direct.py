@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,12 @@ _NOT_NEEDED = (
     "pymongo",
 )
 
+logging.disable(logging.WARNING)  # it tells of optional packages that are not there
 with loading(without=_NOT_NEEDED):
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+logging.disable(logging.NOTSET)
 
 _CORES = os.cpu_count() or 1
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import Connector, Snapshot
-from pipelines import progress
+from pipelines import engine, progress
 from pipelines.errors import recorded_failure
 from pipelines.manifest import (
     SourceFacts,
@@ -42,6 +42,7 @@ def execute(request: RunRequest) -> dict[str, Any]:
     progress.emit("planned", **prepared.run_plan.as_dict())
     with WorkDir(output, request.run_id) as work:
         with contextlib.ExitStack() as stack:
+            stack.callback(engine.let_go)
             snapshots = open_snapshots(stack, prepared.connectors)
             hashes = stack.enter_context(content_hashes(prepared.connectors))
             state, tasks = plan_steps(request, prepared, snapshots, work)
