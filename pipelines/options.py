@@ -20,7 +20,7 @@ class RunRequest:
     """``recipe`` is a path or a whole document. Sizes in bytes; None means the default of the machine.
 
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
-    limit.
+    limit. ``staging`` is the folder for scratch data; None lays it beside the output.
     """
 
     recipe: str | dict[str, Any]
@@ -34,6 +34,7 @@ class RunRequest:
     overwrite: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     roots: list[str] | None = None
+    staging: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

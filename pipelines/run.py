@@ -40,7 +40,8 @@ def execute(request: RunRequest) -> dict[str, Any]:
     prepared = prepare(request)
     check_output(output, request.overwrite)
     progress.emit("planned", **prepared.run_plan.as_dict())
-    with WorkDir(output, request.run_id) as work:
+    staging = None if request.staging is None else Path(request.staging).absolute()
+    with WorkDir(output, request.run_id, staging) as work:
         with contextlib.ExitStack() as stack:
             stack.callback(engine.let_go)
             snapshots = open_snapshots(stack, prepared.connectors)

@@ -42,6 +42,14 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @runner_option
 @partitions_option
 @memory_option
+@click.option(
+    "--staging",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    envvar="KALLA_STAGING",
+    show_envvar=True,
+    help="Where scratch data lies while the run works; beside the evidence unless given.",
+)
 @set_option
 @click.option("--overwrite", is_flag=True, help="Replace evidence in DIR, in one step and only by a whole result.")
 @json_option
@@ -83,6 +91,10 @@ def _launched(request: RunRequest, show: bool) -> dict[str, Any]:
     finally:
         if not completed:
             _clear(Path(request.output).absolute())
+            if request.staging is not None and (staging := Path(request.staging)).is_dir():
+                from pipelines.workdir import remove_abandoned_scratch
+
+                remove_abandoned_scratch(staging)
 
 
 def _progress(show: bool) -> contextlib.AbstractContextManager[Callable[[Event], None]]:

@@ -303,6 +303,7 @@ class Supervisor:
             memory_limit=self._parts.memory_limit,
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
+            staging=None if self.settings.scratch_path is None else str(self.settings.scratch_path),
         )
         note(logging.INFO, "A job starts.", run_id=job.run_id)
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)
