@@ -23,6 +23,8 @@ $(STAMP): setup.py requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@# Compiled once, also where PYTHONDONTWRITEBYTECODE has each run compile what it imports.
+	$(BIN)/python -m compileall -q recipe udfs connectors pipelines webapp
 	@touch $(STAMP)
 
 run: $(STAMP) ## reconcile the bundled sample, then serve the app on http://127.0.0.1:3000 (ONCE=1 ends before)

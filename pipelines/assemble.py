@@ -12,6 +12,8 @@ The result depends on the pairs alone, not on how they were found: every strateg
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,7 +21,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,7 +38,8 @@ from pipelines.slices import PairFile
 from pipelines.totals import Totals, read_totals
 from recipe import LEFT, RIGHT
 
-_CHUNK_MEMORY = 256 << 20
+_CORES = os.cpu_count() or 1
+_CHUNK_MEMORY = 256 << 20  # for each worker
 _REASONS = tuple(REASONS)
 _CODE = {reason: code for code, reason in enumerate(_REASONS)}
 
@@ -72,15 +74,15 @@ class Assembler:
         self._scratch, self._evidence = Path(layout.scratch), Path(layout.evidence)
         self._pairs: dict[str, PairFile] = {}
         self._nearest: dict[str, _NearestFile] = {}
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._connection: engine.Connection | None = None
+        self._held = contextlib.ExitStack()
 
     def close(self) -> None:
         for pairs in self._pairs.values():
             pairs.close()
         for nearest in self._nearest.values():
             nearest.close()
-        if self._connection is not None:
-            self._connection.close()
+        self._held.close()
 
     def route_right(self, chunk: Chunk) -> Written:
         """Pass 1 for one chunk of the right side."""
@@ -274,7 +276,8 @@ class Assembler:
 
     def _ask(self, sql: str, **tables: pa.Table) -> pa.Table:
         if self._connection is None:
-            self._connection = engine.connect(self._scratch, _CHUNK_MEMORY, threads=1, ordered=True)
+            connection = engine.connect(self._scratch, _CHUNK_MEMORY * _CORES, threads=1, ordered=True)
+            self._connection = self._held.enter_context(connection)
         for name, table in tables.items():
             self._connection.register(name, table)
         return self._connection.sql(sql).to_arrow_table()

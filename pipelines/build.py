@@ -38,6 +38,10 @@ class _Step(beam.DoFn):
     def __init__(self, name: str, call: Callable[[Any], Iterable[Any]], folder: str) -> None:
         self._name, self._call, self._folder = name, call, folder
 
+    def __dir__(self) -> list[str]:
+        """Beam reads the signature of every method named here, dozens of times a run, to find state and timers."""
+        return list(vars(_Step))
+
     def process(self, element: Any) -> Iterator[Any]:
         Metrics.counter("kalla", f"{self._name}-in").inc()
         with recorded(self._folder):

@@ -48,7 +48,7 @@ def translate(error: Exception) -> KallaError:
         return PipelineError(
             "The disk is full.",
             code="run.disk_full",
-            hint="Free space where the evidence is written, or have it written elsewhere.",
+            hint="Free space where evidence and scratch data are written, or name other folders: --output, --staging.",
         )
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError):
         return PipelineError(

@@ -76,9 +76,15 @@ def launch(
 @contextlib.contextmanager
 def _started(paths: list[Path], limit: int) -> Iterator[tuple[Watched, Any]]:
     read_end, write_end = os.pipe()
-    environment = {**os.environ, FD_VARIABLE: str(write_end), PARENT_VARIABLE: str(os.getpid())}
+    # Arrow brings NumPy in, whose linear algebra, which no run uses, would start a spinning thread a core.
+    environment = {
+        "OPENBLAS_NUM_THREADS": "1",
+        **os.environ,
+        FD_VARIABLE: str(write_end),
+        PARENT_VARIABLE: str(os.getpid()),
+    }
     # -P: a folder called recipe/ where the person stands must not stand in for our package of that name.
-    command = [sys.executable, "-P", "-m", "pipelines.run", str(paths[0]), str(paths[1])]
+    command = [sys.executable, "-P", "-m", "pipelines.process", str(paths[0]), str(paths[1])]
     with paths[2].open("wb") as log, open(read_end, "rb") as events:
         try:
             process = subprocess.Popen(

@@ -16,10 +16,12 @@ from sqlglot import exp
 from pipelines.matching import (
     NO_KEY,
     NOT_IN_RESULT,
+    OTHER_SIDE_EMPTY,
     PREDICATE,
     Sides,
     all_checks,
     lenient,
+    other,
     own_checks,
     own_reason_tree,
 )
@@ -191,7 +193,9 @@ def side_facts(plan: MatchPlan, sides: Sides, side: str) -> SideFacts:
     assert checks[first : first + len(own_checks(plan, side))] == own_checks(plan, side)
     own = own_reason_tree(plan, sides, side)
     numbers = [(n, sides.tree(lenient(t))) for n, t in (plan.left_numbers if side == LEFT else plan.right_numbers)]
-    without = {PlanClass.EQUI: NO_KEY, PlanClass.INEQUALITY: PREDICATE, PlanClass.GENERAL: NOT_IN_RESULT}
+    # Without a key every record of the other side is a candidate, if there is one.
+    unkeyed = PREDICATE if sides.get(other(side)).rows else OTHER_SIDE_EMPTY
+    without = {PlanClass.EQUI: NO_KEY, PlanClass.INEQUALITY: unkeyed, PlanClass.GENERAL: NOT_IN_RESULT}
     table = exp.to_table(side)
     marked = totals_tree(numbers, table)
     alone = exp.column("alone", table=side)

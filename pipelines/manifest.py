@@ -48,6 +48,12 @@ class SourceFacts:
         }
 
 
+def outputs(plan: MatchPlan) -> list[dict[str, str | None]]:
+    """The columns of the matched set behind the fixed ones: which source column each holds unchanged, if any."""
+    sides = {LEFT: "left", RIGHT: "right", None: None}
+    return [{"name": o.name, "side": sides[o.side], "column": o.column} for o in plan.outputs]
+
+
 def counts(summary: Summary) -> dict[str, int | float | None]:
     """The figures of the result, each from the rows themselves.
 
@@ -160,6 +166,7 @@ def manifest(
             "keys": [k.sql for k in plan.keys],
             "conditions": [c.sql for c in (*plan.conditions, *plan.left_only, *plan.right_only)],
         },
+        "outputs": outputs(plan),
         "counts": counts(summary),
         "reasons": {"left": _sorted(summary.left.reasons), "right": _sorted(summary.right.reasons)},
         "control_totals": {"left": control_totals(summary.left), "right": control_totals(summary.right)},

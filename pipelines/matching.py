@@ -22,7 +22,7 @@ from udfs import lower
 
 # Reasons, as evidence and docs name them.
 NO_KEY, NULL_KEY, PREDICATE, UNPARSEABLE = "no_key", "null_key", "predicate", "unparseable"
-EXCLUDED, NOT_IN_RESULT = "excluded", "not_in_result"
+EXCLUDED, NOT_IN_RESULT, OTHER_SIDE_EMPTY = "excluded", "not_in_result", "other_side_empty"
 REASONS = {
     NO_KEY: "no record on the other side has this key",
     NULL_KEY: "a part of the key is empty",
@@ -30,6 +30,7 @@ REASONS = {
     UNPARSEABLE: "a text that the rule reads as a number or date is none",
     EXCLUDED: "the record fails a condition on its own side",
     NOT_IN_RESULT: "the statement's result holds no row made from this record",
+    OTHER_SIDE_EMPTY: "the other side has no records, and the rule has no key to look for",
 }
 UNPARSED, KEY_NULL = -1, -2
 

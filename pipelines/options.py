@@ -21,6 +21,7 @@ class RunRequest:
 
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit. ``hosts`` are the numeric addresses that servers may be reached at, by their host; None asks the resolver.
+    limit. ``staging`` is the folder for scratch data; None lays it beside the output.
     """
 
     recipe: str | dict[str, Any]
@@ -35,6 +36,7 @@ class RunRequest:
     sources: dict[str, str] = field(default_factory=dict)
     roots: list[str] | None = None
     hosts: dict[str, list[str]] | None = None
+    staging: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

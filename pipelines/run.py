@@ -1,20 +1,9 @@
-"""One run, in its own process: ``python -m pipelines.run REQUEST OUTCOME``.
-
-Reads a request (a pickled ``options.RunRequest``), leaves an outcome file, and sends progress to the pipe its launcher
-named. The outcome is the only thing that tells how a run ended: an exception's class does not survive Beam, a file
-does.
-"""
+"""One run, from recipe to committed evidence. ``process`` gives it a process of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
-import os
-import pickle
-import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import Connector, Snapshot
-from pipelines import progress
-from pipelines.errors import recorded_failure, translate
+from pipelines import engine, progress
+from pipelines.errors import recorded_failure
 from pipelines.manifest import (
     SourceFacts,
     check_counts,
@@ -36,16 +25,12 @@ from pipelines.manifest import (
     write_manifest,
 )
 from pipelines.options import RunRequest
-from pipelines.parent import end_with_parent
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir, check_output
 from recipe import LEFT, RIGHT, KallaError, Kind
-
-_CORES = os.cpu_count() or 1
-_AMPLE_MEMORY = 3 << 30
 
 
 def execute(request: RunRequest) -> dict[str, Any]:
@@ -55,8 +40,10 @@ def execute(request: RunRequest) -> dict[str, Any]:
     prepared = prepare(request)
     check_output(output, request.overwrite)
     progress.emit("planned", **prepared.run_plan.as_dict())
-    with WorkDir(output, request.run_id) as work:
+    staging = None if request.staging is None else Path(request.staging).absolute()
+    with WorkDir(output, request.run_id, staging) as work:
         with contextlib.ExitStack() as stack:
+            stack.callback(engine.let_go)
             snapshots = open_snapshots(stack, prepared.connectors)
             hashes = stack.enter_context(content_hashes(prepared.connectors))
             state, tasks = plan_steps(request, prepared, snapshots, work)
@@ -153,21 +140,12 @@ def _reads_doubles(prepared: Prepared, side: str) -> bool:
 
 
 def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
-    # Beam takes a second to import: everything that can go wrong before it is needed has been checked by now.
-    from apache_beam import Pipeline
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
+    # Beam takes half a second to import: everything that can go wrong before it is needed has been checked by now.
+    from pipelines import direct
     from pipelines.build import build
 
-    # FnApiRunner by name: the switch called DirectRunner may choose Prism, a binary that Beam would download.
-    options = PipelineOptions(
-        [f"--direct_num_workers={_CORES}", "--direct_running_mode=multi_threading", "--no_pipeline_type_check"]
-    )
     try:
-        pipeline = Pipeline(runner=FnApiRunner(), options=options)
-        build(pipeline, state, tasks)
-        pipeline.run().wait_until_finish()
+        direct.run(lambda pipeline: build(pipeline, state, tasks))
     except Exception as error:
         raise recorded_failure(state.scratch, error) from error
 
@@ -218,32 +196,3 @@ def failure(request_id: str, error: KallaError, trace: str) -> dict[str, Any]:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _write_outcome(path: Path, document: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(document), encoding="utf-8")
-    os.replace(partial, path)
-
-
-def main(arguments: list[str]) -> int:
-    """Exit status 0 for a completed run, 1 for a failed one; the outcome file says more."""
-    end_with_parent()
-    request_path, outcome_path = map(Path, arguments)
-    request = pickle.loads(request_path.read_bytes())  # noqa: S301 - the launcher's own file, in its private folder
-    assert isinstance(request, RunRequest)
-    request_path.unlink()  # it may hold a password, and a launcher that is killed cannot remove it
-    if request.memory < _AMPLE_MEMORY:
-        # The usual allocator is a little faster, but keeps what was freed: 300 MiB in a large run.
-        pa.set_memory_pool(pa.system_memory_pool())
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        document = execute(request)
-    except Exception as error:  # noqa: BLE001 - whatever happened becomes the outcome, the only way out of here
-        document = failure(request.run_id, translate(error), traceback.format_exc())
-    _write_outcome(outcome_path, document)
-    return 0 if document["status"] == "completed" else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

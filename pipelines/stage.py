@@ -21,7 +21,8 @@ from pipelines.slices import repetitive
 from recipe import FilterCondition, MatchPlan
 from udfs import lower
 
-_MEMORY = 256 << 20
+_CORES = os.cpu_count() or 1
+_MEMORY = 256 << 20  # for each worker
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _reader(stack: contextlib.ExitStack, task: StageTask) -> Callable[[pa.Table]
     sql = task.readings.sql
     if sql is None:
         return numbered
-    connection = stack.enter_context(engine.connect(Path(task.folder), _MEMORY, threads=1, ordered=True))
+    connection = stack.enter_context(engine.connect(Path(task.folder), _MEMORY * _CORES, threads=1, ordered=True))
 
     def read(table: pa.Table) -> pa.Table:
         table = numbered(table)

@@ -201,6 +201,7 @@ def merge(folder: Path) -> Made:
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         pairs = 0 if general else merge_shards(connection, state.folder)
         facts = {side: _source_facts(connection, state, side) for side in (LEFT, RIGHT)}
+    engine.let_go()  # writing decodes whole rows and needs the memory
     left, right = state.relations[LEFT], state.relations[RIGHT]
     most = slice_rows(left, right)
     pair_file = PairFile(state.folder / PAIRS_BY_LEFT, "lr")

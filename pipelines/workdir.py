@@ -3,6 +3,9 @@
 Everything a run writes lies in ``.<name>.kalla-<run id>`` next to the output folder, so that on one file system the
 commit is a rename. The folder is locked while its run lives; a folder whose lock is free was left by a crash and is
 removed by the next run for the same output.
+
+Scratch data may lie elsewhere, in a folder ``kalla-scratch-<run id>`` of a staging folder that runs share: what is
+committed never leaves the output's file system. Such a folder has a lock of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from pipelines.paths import glob_escape
 MANIFEST = "manifest.json"
 SETS = ("matched", "unmatched_left", "unmatched_right")
 _KNOWN = {MANIFEST, *SETS}
+_LOCK = "lock"
+_ASIDE = "kalla-scratch-"
 _FLUSHES = 8
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -50,10 +55,13 @@ def check_output(output: Path, overwrite: bool) -> None:
 class WorkDir:
     """Context manager: creates and locks the folder; removes it at the end, whatever happened."""
 
-    def __init__(self, output: Path, run_id: str) -> None:
+    def __init__(self, output: Path, run_id: str, staging: Path | None = None) -> None:
+        """``staging`` is the folder for scratch data; beside the evidence unless given."""
         self.output = output
         self.path = output.parent / f".{output.name}.kalla-{run_id}"
-        self._lock_fd = -1
+        self._staging = staging
+        self._aside = None if staging is None else staging / f"{_ASIDE}{run_id}"
+        self._locks: list[int] = []
 
     def __enter__(self) -> WorkDir:
         try:
@@ -68,17 +76,48 @@ class WorkDir:
                 code="run.output_denied",
                 hint="Choose a folder you may write to.",
             ) from error
-        self._lock_fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._locks.append(_locked(self.path))
         self.evidence.mkdir()
         for name in SETS:
             (self.evidence / name).mkdir()
-        self.scratch.mkdir()
+        try:
+            self._make_scratch()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
+    def _make_scratch(self) -> None:
+        if self._staging is None or self._aside is None:
+            self.scratch.mkdir()
+            return
+        if self.output.resolve() in (self._staging.resolve(), *self._staging.resolve().parents):
+            raise OutputRefused(
+                f"The staging folder {self._staging} lies in the output folder.",
+                code="run.staging_denied",
+                hint="Name another one: evidence never shares a folder.",
+            )
+        try:
+            self._staging.mkdir(parents=True, exist_ok=True)
+            remove_abandoned_scratch(self._staging)
+            self._aside.mkdir(mode=0o700)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise OutputRefused(
+                f"The staging folder {self._staging} cannot be used: {error.strerror}.",
+                code="run.staging_denied",
+                hint="Name a folder you may write to with --staging, or KALLA_STAGING.",
+            ) from error
+        self._locks.append(_locked(self._aside))
+        self.scratch.mkdir()
+
     def __exit__(self, *exc: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock_fd)
+        for folder in (self._aside, self.path):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        while self._locks:
+            os.close(self._locks.pop())
 
     @property
     def evidence(self) -> Path:
@@ -88,7 +127,7 @@ class WorkDir:
     @property
     def scratch(self) -> Path:
         """Staged sources, pairs and spilled data; gone with the run."""
-        return self.path / "scratch"
+        return (self._aside or self.path) / "scratch"
 
     def commit(self, overwrite: bool) -> None:
         """Make the evidence visible in one step. The manifest must have been written."""
@@ -110,13 +149,32 @@ class WorkDir:
 
 def remove_abandoned(output: Path) -> None:
     """Delete what crashed runs for the same output left behind; folders of living runs are locked and stay."""
-    for folder in output.parent.glob(f".{glob_escape(output.name)}.kalla-*"):
-        lock = folder / "lock"
-        if not lock.exists():
+    _remove_unlocked(output.parent, f".{glob_escape(output.name)}.kalla-*")
+
+
+def remove_abandoned_scratch(staging: Path) -> None:
+    """The same for the scratch data of any run in a staging folder."""
+    _remove_unlocked(staging, f"{_ASIDE}*")
+
+
+def _locked(folder: Path) -> int:
+    """Lock a folder of this run's own for as long as the descriptor is open."""
+    fd = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
+
+
+def _remove_unlocked(parent: Path, pattern: str) -> None:
+    for folder in parent.glob(pattern):
+        lock = folder / _LOCK
+        try:
+            fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+        except PermissionError:  # somebody else's
+            continue
+        except OSError:
             if not _just_made(folder):
                 shutil.rmtree(folder, ignore_errors=True)
             continue
-        fd = os.open(lock, os.O_RDWR)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

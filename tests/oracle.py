@@ -135,7 +135,7 @@ def _why(rule: Rule, side: str, row: Row, near: list[tuple[Any, ...]] | None, ot
         if check.side == side and check.holds(row, row) is not True:
             return Why("excluded", check.sql)
     if not near:
-        return Why("no_key" if rule.keys else "predicate")
+        return Why("no_key" if rule.keys else "other_side_empty")
     best = min(near, key=lambda candidate: candidate[:5])
     other, check, gap = best[4:]
     key = tuple(others[other - 1][c] for c in rule.primary_key["r" if side == "l" else "l"])

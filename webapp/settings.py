@@ -42,6 +42,7 @@ class Settings:
     queue_size: int = 64
     job_timeout_seconds: int = 21_600
     memory_limit: str | None = None
+    scratch_path: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -75,6 +76,7 @@ class Settings:
             queue_size=read.whole("KALLA_QUEUE_SIZE", 64, 1),
             job_timeout_seconds=read.whole("KALLA_JOB_TIMEOUT_SECONDS", 21_600, 1),
             memory_limit=read.optional("KALLA_MEMORY_LIMIT"),
+            scratch_path=None if (scratch := read.optional("KALLA_STAGING")) is None else Path(scratch).absolute(),
         )
 
     @property

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import traceback
-from importlib import metadata
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pipelines.cli.exits import DONE, FAILED, INTERRUPTED, INVALID, TERMINATED, exit_status
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 ENTRY_POINTS = "kalla.commands"
 # name -> where it is, and its line in the help; nothing of it is imported until it is called.
@@ -62,6 +64,8 @@ class LazyGroup(click.Group):
 
 
 def _added() -> dict[str, metadata.EntryPoint]:
+    from importlib import metadata  # takes as long as everything else here, and built-in commands do not need it
+
     return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,7 @@ from pipelines.cli.options import (
     set_option,
     strategy_option,
 )
-from pipelines.launch import launch
+from pipelines.launch import Event, launch
 from pipelines.options import RunRequest
 
 _DEFAULT_FOLDER = "kalla-evidence"
@@ -37,6 +42,14 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @runner_option
 @partitions_option
 @memory_option
+@click.option(
+    "--staging",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    envvar="KALLA_STAGING",
+    show_envvar=True,
+    help="Where scratch data lies while the run works; beside the evidence unless given.",
+)
 @set_option
 @click.option("--overwrite", is_flag=True, help="Replace evidence in DIR, in one step and only by a whole result.")
 @json_option
@@ -57,7 +70,7 @@ def run(recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_j
     if as_json:
         print_json(outcome)
     else:
-        from pipelines.cli import report  # what it needs is imported once the run is done
+        from pipelines.cli import report
 
         report.print_result(out(), folder, outcome["seconds"])
 
@@ -69,17 +82,33 @@ def _default_output(recipe: str) -> str:
 
 
 def _launched(request: RunRequest, show: bool) -> dict[str, Any]:
-    from pipelines.cli.progress import progress_bar
-
     completed = False
     try:
-        with progress_bar(show) as on_event:
-            outcome = launch(request, on_event)
+        with _progress(show) as on_event:
+            outcome = launch(request, on_event, on_start=lambda pid: _load_report() if show else None)
         completed = outcome["status"] == "completed"
         return outcome
     finally:
         if not completed:
             _clear(Path(request.output).absolute())
+            if request.staging is not None and (staging := Path(request.staging)).is_dir():
+                from pipelines.workdir import remove_abandoned_scratch
+
+                remove_abandoned_scratch(staging)
+
+
+def _progress(show: bool) -> contextlib.AbstractContextManager[Callable[[Event], None]]:
+    """A progress bar for a terminal; drawing takes a library that nobody else waits for."""
+    if not (show and sys.stderr.isatty()):
+        return contextlib.nullcontext(lambda event: None)
+    from pipelines.cli.progress import progress_bar
+
+    return progress_bar()
+
+
+def _load_report() -> None:
+    """Load what shows the result while the run's process works."""
+    threading.Thread(target=importlib.import_module, args=("pipelines.cli.report",), daemon=True).start()
 
 
 def _clear(output: Path) -> None:

@@ -113,6 +113,14 @@ def source_places(evidence: Evidence, side: str) -> dict[str, int]:
     return {name: fixed + i for i, name in enumerate(names)} if fixed >= 0 else {}
 
 
+def matched_place(evidence: Evidence, side: str, column: str) -> int | None:
+    """Where a column of a side's source stands in the matched set; None when it was not selected."""
+    for place, output in enumerate(evidence.manifest["outputs"], len(ROW_FIELDS)):
+        if (output["side"], output["column"]) == (side, column):
+            return place
+    return None
+
+
 def number_format(recipe: dict[str, Any], side: str) -> tuple[str, str]:
     """Decimal mark and thousands mark of a side's texts, by the recipe."""
     form = recipe["sources"][side].get("format") or {}
@@ -161,8 +169,11 @@ class _Formats:
 def _names(evidence: Evidence, set_name: str, side: str) -> dict[str, tuple[str, ...]]:
     """For each column of a side's source the names it may have in a set."""
     if set_name == "matched":
-        names = [str(c["name"]) for c in evidence.manifest["sources"][side]["columns"]]
-        return {name: (name, f"{side}_{name}") for name in names}
+        held: dict[str, tuple[str, ...]] = {}
+        for output in evidence.manifest["outputs"]:
+            if output["side"] == side and output["column"] is not None:
+                held[output["column"]] = (*held.get(output["column"], ()), output["name"])
+        return held
     if set_name != f"unmatched_{side}":
         return {}
     schema = evidence.schema(set_name)

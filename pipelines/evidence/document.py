@@ -99,6 +99,14 @@ class Plan(_Member):
     conditions: list[str]
 
 
+class OutputEntry(_Member):
+    """One column of the matched set behind the fixed ones; ``side`` and ``column`` where it holds a source's."""
+
+    name: str
+    side: Literal["left", "right"] | None
+    column: str | None
+
+
 class Warned(_Member):
     """A warning of the run."""
 
@@ -131,6 +139,7 @@ class Manifest(_Member):
     match_sql: str
     sources: _Sides[SourceEntry]
     plan: Plan
+    outputs: list[OutputEntry]
     counts: Counts
     reasons: _Sides[dict[str, _Count]]
     control_totals: _Sides[dict[str, ControlTotal]]

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from sqlglot import exp, parse_one
 
 from pipelines.engine import Connection
-from pipelines.evidence.columns import SIDES, control_number, kind_of, source_places
+from pipelines.evidence.columns import SIDES, control_number, kind_of, matched_place, source_places
 from pipelines.evidence.files import MOST_NAMED, Check, result
 from pipelines.evidence.reader import Evidence, is_ids
 from pipelines.evidence.tables import scan
+from pipelines.layout import ROW_FIELDS
 from pipelines.matching import REASONS
 
 _DIGITS = 80
@@ -127,12 +129,15 @@ class Records:
         return result("reasons", problems, ", ".join(f"{r} {n:,}" for r, n in found.items()) or "nothing is unmatched")
 
     def check_totals(self) -> Check:
-        """Source = matched + unmatched for each control total, its row counts, and its unmatched part from the rows."""
-        problems = []
+        """Source = matched + unmatched for each control total, its row counts, and both parts from the rows."""
+        stated = [output["name"] for output in self._evidence.manifest["outputs"]]
+        written = self._schemas["matched"].names[len(ROW_FIELDS) :]
+        problems = [] if stated == written else ["the manifest's outputs are not the columns of matched"]
         names = []
         for side in SIDES:
             for name, total in self._evidence.manifest["control_totals"][side].items():
-                names.append(f"{side} {name} {_shown(Decimal(total['source']['sum']))}")
+                only = "" if matched_place(self._evidence, side, name) else " (matched rows do not hold it)"
+                names.append(f"{side} {name} {_shown(Decimal(total['source']['sum']))}{only}")
                 problems += [f"{side} {name}: {p}" for p in self._total_problems(side, name, total)]
         return result("control_totals", problems, ", ".join(names) or "no numeric column is used")
 
@@ -155,22 +160,45 @@ class Records:
         for part, count in rows.items():
             if total[part]["rows"] != counts[count]:
                 yield f"{part} covers {total[part]['rows']:,} rows, {count} is {counts[count]:,}"
-        yield from self._unmatched_problems(side, name, total["unmatched"], sums["unmatched"])
+        unmatched = self._unmatched_cells(side, name)
+        if unmatched is None:
+            yield "the unmatched rows have no such column"
+        else:
+            yield from self._sum_problems(side, "unmatched", *unmatched, total, sums)
+        matched = self._matched_cells(side, name)
+        if matched is not None:
+            yield from self._sum_problems(side, "matched", *matched, total, sums)
 
-    def _unmatched_problems(self, side: str, name: str, stated: dict[str, Any], stated_sum: Decimal) -> Iterator[str]:
+    def _unmatched_cells(self, side: str, name: str) -> tuple[exp.Query, pa.DataType] | None:
+        """``SELECT cell`` of a source's column over the side's unmatched records."""
         place = source_places(self._evidence, side).get(name)
         if place is None:
-            yield "the unmatched rows have no such column"
-            return
-        kind = self._schemas[f"unmatched_{side}"].field(place).type
+            return None
+        set_name = f"unmatched_{side}"
+        return self._scan(set_name, {place: "cell"}), self._schemas[set_name].field(place).type
+
+    def _matched_cells(self, side: str, name: str) -> tuple[exp.Query, pa.DataType] | None:
+        """The same over the matched records, each once; None where match_sql did not select the column."""
+        place = matched_place(self._evidence, side, name)
+        if place is None:
+            return None
+        scan = self._scan("matched", {SIDES.index(side): "ids", place: "cells"})
+        kind = self._schemas["matched"].field(place).type
+        if not self.lists:
+            return _one("SELECT any_value(cells) AS cell FROM s GROUP BY ids", s=scan), kind
+        each = "SELECT unnest(ids) AS id, unnest(cells) AS cell FROM s"  # a row's list of a column follows its ids
+        return _one("SELECT any_value(cell) AS cell FROM e GROUP BY id", e=_one(each, s=scan)), kind.value_type
+
+    def _sum_problems(
+        self, side: str, part: str, cells: exp.Query, kind: pa.DataType, total: dict[str, Any], sums: dict[str, Decimal]
+    ) -> Iterator[str]:
         number = control_number(self._evidence.recipe, side, kind_of(kind), exp.column("cell"))
-        scan = self._scan(f"unmatched_{side}", {place: "cell"})
         asked = exp.select(exp.Sum(this=number.copy()), exp.Count(this=exp.Star()), exp.Count(this=number.copy()))
-        found, rows, filled = self._rows(asked.from_(scan.subquery("u")))[0]
-        if Decimal(found or 0) != stated_sum:
-            yield f"the unmatched rows add up to {Decimal(found or 0):f}, the manifest says {stated_sum:f}"
-        if rows - filled != stated["empty"]:
-            yield f"{rows - filled:,} unmatched rows have no number, the manifest says {stated['empty']:,}"
+        found, rows, filled = self._rows(asked.from_(cells.subquery("u")))[0]
+        if Decimal(found or 0) != sums[part]:
+            yield f"the {part} rows add up to {Decimal(found or 0):f}, the manifest says {sums[part]:f}"
+        if rows - filled != total[part]["empty"]:
+            yield f"{rows - filled:,} {part} rows have no number, the manifest says {total[part]['empty']:,}"
 
     # --- statements ---
 

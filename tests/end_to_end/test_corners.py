@@ -150,6 +150,16 @@ def test_sources_without_rows(empty: str, kind: str, strategy: str, tmp_path: Pa
     assert verify(tmp_path / "out").ok
 
 
+@pytest.mark.parametrize("strategy", ["local", "broadcast"])
+def test_without_a_key_and_without_another_side_the_reason_says_so(strategy: str, tmp_path: Path) -> None:
+    left = write_csv(tmp_path / "l.csv", {"id": ["1", "2"], "amt": ["5", "x"]})
+    right = write_csv(tmp_path / "r.csv", {"id": [], "amt": []})
+    sql = "SELECT * FROM left_src l JOIN right_src r ON tolerance_match(l.amt, r.amt, 1)"
+    found = drive(document(sql, source(left, ["id"]), source(right, ["id"])), tmp_path / "out", strategy=strategy)
+    assert found["reasons"]["left"] == {"other_side_empty": 1, "unparseable": 1}
+    assert verify(tmp_path / "out").ok
+
+
 def test_filters_count_only_what_passes(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "l.csv", {"id": [str(i) for i in range(100)], "kind": ["a", "b"] * 50})
     keep = [{"column": "kind", "op": "eq", "value": "a"}]

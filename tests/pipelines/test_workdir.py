@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import workdir
 from pipelines.errors import OutputRefused
-from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output, remove_abandoned
+from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output, remove_abandoned, remove_abandoned_scratch
 
 
 def finish(work: WorkDir, text: str) -> None:
@@ -128,3 +128,56 @@ def test_what_a_crash_left_is_removed_and_what_lives_stays(tmp_path: Path, monke
         monkeypatch.setattr(workdir.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
         remove_abandoned(output)
         assert not unlocked.exists()
+
+
+def test_scratch_data_may_lie_elsewhere_and_the_commit_is_still_one_rename(tmp_path: Path) -> None:
+    output, staging = tmp_path / "here" / "out", tmp_path / "there" / "fast"
+    with WorkDir(output, "one", staging) as work:
+        assert work.scratch.is_relative_to(staging)
+        assert work.evidence.parent.parent == output.parent
+        (work.scratch / "staged").write_text("rows")
+        finish(work, "1")
+        work.commit(overwrite=False)
+    assert (output / MANIFEST).read_text() == "1"
+    assert list(staging.iterdir()) == hidden(output.parent) == []
+
+
+def test_failure_leaves_nothing_in_the_staging_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), WorkDir(tmp_path / "out", "one", tmp_path / "staging"):
+        raise RuntimeError
+    assert [entry.name for entry in tmp_path.iterdir()] == ["staging"]
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_scratch_data_of_crashed_runs_goes_and_that_of_living_ones_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = tmp_path / "staging"
+    crashed, unlocked, other = (staging / f"kalla-scratch-{name}" for name in ("crashed", "unlocked", "link"))
+    for folder in (crashed, unlocked):
+        folder.mkdir(parents=True)
+    (crashed / "lock").touch()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "lock").touch()
+    other.symlink_to(mine)
+    (staging / "notes.txt").touch()
+    with WorkDir(tmp_path / "a", "alive", staging) as work, WorkDir(tmp_path / "b", "second", staging):
+        assert not crashed.exists()
+        assert work.scratch.exists()
+        assert unlocked.exists()  # just made: its run may be about to lock it
+        monkeypatch.setattr(workdir.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
+        remove_abandoned_scratch(staging)
+        assert not unlocked.exists()
+        assert work.scratch.exists()
+    assert (mine / "lock").exists()
+    assert (staging / "notes.txt").exists()
+
+
+def test_a_staging_folder_that_cannot_be_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for staging in (tmp_path / "file", tmp_path / "out", tmp_path / "out" / "below"):
+        with pytest.raises(OutputRefused) as caught, WorkDir(tmp_path / "out", "one", staging):
+            pass
+        assert caught.value.code == "run.staging_denied"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -27,6 +27,7 @@ REASONS = {
     "unparseable": "A text that the rule reads as a number or date is none",
     "excluded": "A condition on its own side leaves it out",
     "not_in_result": "No result row is made from it",
+    "other_side_empty": "The other side has no records",
 }
 BRIEF_REASONS = {
     "no_key": "no such key",
@@ -35,6 +36,7 @@ BRIEF_REASONS = {
     "unparseable": "not readable",
     "excluded": "left out by its own side",
     "not_in_result": "not in the result",
+    "other_side_empty": "nothing on the other side",
 }
 SETS = {"matched": "Matched", "unmatched_left": "Unmatched left", "unmatched_right": "Unmatched right"}
 FINAL = ("completed", "failed", "cancelled")

@@ -304,6 +304,7 @@ class Supervisor:
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
             hosts={host: list(addresses) for host, addresses in job.hosts.items()},
+            staging=None if self.settings.scratch_path is None else str(self.settings.scratch_path),
         )
         note(logging.INFO, "A job starts.", run_id=job.run_id)
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)

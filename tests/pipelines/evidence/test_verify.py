@@ -167,6 +167,53 @@ def test_an_amount_changed_in_the_rows_is_found(mine: Path):
     assert "the unmatched rows add up to 0.08" in failed(mine)["control_totals"]
 
 
+def test_an_amount_changed_in_the_matched_rows_is_found(mine: Path):
+    rewrite(mine, MATCHED, lambda t: with_column(t, "amount", ["0.01"] * t.num_rows))
+    assert set(failed(mine)) == {"control_totals"}
+    assert "left amount: the matched rows add up to 0.07" in failed(mine)["control_totals"]
+
+
+def test_outputs_that_are_not_the_columns_are_found(mine: Path):
+    edit_manifest(mine, lambda m: m["outputs"].reverse())
+    assert "outputs are not the columns" in failed(mine)["control_totals"]
+
+
+def test_matched_records_add_up_once_however_many_pairs_they_are_in(tmp_path: Path):
+    left = "id,ref,amount\n1,a,10.00\n2,b,0.50\n3,c,\n"
+    right = "id,ref,amount\n1,a,10.00\n2,a,10.00\n3,a,7\n4,b,0.50\n"
+    sql = (
+        "SELECT l.amount AS due, r.id, {} FROM left_src l JOIN right_src r ON l.ref = r.ref "
+        "AND tolerance_match(l.amount, r.amount, 5)"
+    )
+    run_recipe(csv_recipe(tmp_path, left, right, sql.format("r.amount AS paid")), tmp_path / "both")
+    outputs = Evidence(tmp_path / "both").manifest["outputs"]
+    assert outputs[0] == {"name": "due", "side": "left", "column": "amount"}
+    assert {"name": "paid", "side": "right", "column": "amount"} in outputs
+    found = {check.name: check for check in verify(tmp_path / "both").checks}
+    assert found["control_totals"].ok
+    assert "do not hold it" not in found["control_totals"].detail
+    rewrite(tmp_path / "both", MATCHED, lambda t: with_column(t, "due", ["10.00"] * t.num_rows))
+    assert "left amount: the matched rows add up to 20.00, the manifest says 10.50" in str(failed(tmp_path / "both"))
+    run_recipe(csv_recipe(tmp_path, left, right, sql.format("1 AS one")), tmp_path / "one")
+    found = {check.name: check for check in verify(tmp_path / "one").checks}
+    assert found["control_totals"].ok
+    assert "right amount 27.50 (matched rows do not hold it)" in found["control_totals"].detail
+
+
+def test_a_numeric_key_of_grouped_records_adds_up(tmp_path: Path):
+    left, right = "id,ref\n1,a\n2,a\n3,b\n4,c\n", "id,ref\n10,a\n20,b\n30,b\n"
+    sql = (
+        "SELECT l.ref, sum(CAST(l.id AS DECIMAL(18, 2))) AS s FROM left_src l JOIN right_src r ON l.ref = r.ref "
+        "WHERE CAST(r.id AS DECIMAL(18, 2)) > 0 GROUP BY l.ref"
+    )
+    run_recipe(csv_recipe(tmp_path, left, right, sql), tmp_path / "out")
+    totals = Evidence(tmp_path / "out").manifest["control_totals"]
+    assert totals["left"]["id"]["matched"]["sum"].rstrip("0") == "6."
+    checks = {check.name: check for check in verify(tmp_path / "out").checks}
+    assert all(check.ok for check in checks.values()), checks
+    assert "do not hold it" not in checks["control_totals"].detail
+
+
 def test_a_removed_a_repeated_and_a_doubly_judged_record_are_found(mine: Path, sample: Path):
     ids = pq.read_table(sample / LEFT)["_row"].to_pylist()
     rewrite(mine, LEFT, lambda t: t.slice(1))

@@ -28,7 +28,7 @@ from tests.webapp.served.serving import SAMPLE, Served, answers, runner, served,
 from webapp.dispatch import HttpDispatcher
 
 TRUTH = (7, 8, 8)
-RUN, RUNNER, APP = ("pipelines.run",), ("webapp.serve", "runner"), ("webapp.serve", "app")
+RUN, RUNNER, APP = ("pipelines.process",), ("webapp.serve", "runner"), ("webapp.serve", "app")
 SECRET = "the-secret-of-both"
 PAGES = ("/", "/sources", "/recipes", "/recipes/invoice-payment-match", "/runs")
 

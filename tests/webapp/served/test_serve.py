@@ -12,7 +12,7 @@ import pytest
 from pipelines.evidence import Evidence, verify
 from tests.webapp.served.serving import Served, served
 
-RUNNER, APP, RUN = ("webapp.serve", "runner"), ("webapp.serve", "app"), ("pipelines.run",)
+RUNNER, APP, RUN = ("webapp.serve", "runner"), ("webapp.serve", "app"), ("pipelines.process",)
 TRUTH = (7, 8, 8)
 
 
