@@ -21,7 +21,7 @@ class RunRequest:
 
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit. ``hosts`` are the numeric addresses that servers may be reached at, by their host; None asks the resolver.
-    limit. ``staging`` is the folder for scratch data; None lays it beside the output.
+    ``staging`` is the folder for scratch data; None lays it beside the output.
     """
 
     recipe: str | dict[str, Any]
