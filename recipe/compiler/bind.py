@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from recipe.columns import Kind
 from recipe.compiler.bound import BoundQuery, BoundSelect, BoundUnion, Conjunct, Cte, FromItem, Item
-from recipe.compiler.casts import comparable
+from recipe.compiler.casts import at_scale, comparable, tight_scale
 from recipe.compiler.grouping import check_grouping, has_aggregate
 from recipe.compiler.items import bind_items, bind_order, internal_names
 from recipe.compiler.logic import lower_condition
@@ -117,12 +117,18 @@ class Binder:
             left.retype(at, lambda value: comparable(self.shared, [value, b], places[0], places)[0])
         if new[1].tree is not b.tree:
             right.retype(at, lambda value: comparable(self.shared, [a, value], places[0], places)[1])
+        scale = tight_scale(new)
+        if scale is not None:
+            for branch in (left, right):
+                branch.retype(at, lambda value: at_scale(value, scale))
         kind = new[0].kind if not new[0].unknown else new[1].kind
         if {v.kind for v in new} == {Kind.INTEGER, Kind.DECIMAL}:
             kind = Kind.DECIMAL
         scales = [v.scale for v in new if v.scale is not None]
+        tree = new[0].tree.copy()
+        tree.meta.pop("precision", None)  # one branch's, which says nothing about the other
         value = Typed(
-            new[0].tree,
+            tree,
             kind,
             max(scales) if scales else None,
             a.sides | b.sides,
