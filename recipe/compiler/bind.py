@@ -158,12 +158,13 @@ class Binder:
         group, having = node.args.get("group"), node.args.get("having")
         parts = [*node.expressions, *([having] if having is not None else [])]
         query.grouped = group is not None or having is not None or has_aggregate(parts, self.shared.functions)
-        ids = partial(row_order, query.froms, self.shared.hidden, query.grouped)
+        if group is not None:
+            query.group = self._group(group, node, self.lowering(scope, ctes, "GROUP BY"))
+        keys = [key.tree for key in query.group]
+        ids = partial(row_order, query.froms, keys, self.shared.hidden, query.grouped)
         low = replace(self.lowering(scope, ctes, "the select list"), aggregates=True, windows=True, tie_break=ids)
         query.items, query.complete = bind_items(node, low, scope)
         internal_names(query.items, self.shared.hidden)
-        if group is not None:
-            query.group = self._group(group, node, self.lowering(scope, ctes, "GROUP BY"))
         if having is not None:
             query.having = lower_condition(having.this, replace(low, clause="HAVING", windows=False))
         if query.grouped and (group is None or query.group):
