@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -60,6 +61,8 @@ class BlockParser:
     def _fast(self, data: bytes | memoryview, quoted: bool) -> pa.RecordBatch:
         if data[0] in b"\r\n" and not bytes(data).strip(b"\r\n"):
             return _empty(self.schema)  # Arrow takes blank lines alone for a missing file
+        if data[:3] == codecs.BOM_UTF8:
+            data = codecs.BOM_UTF8 + bytes(data)  # Arrow drops one from the start of what it is given, here a cell's
         table = pacsv.read_csv(
             pa.BufferReader(pa.py_buffer(data)),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self.schema.names),

@@ -11,7 +11,7 @@ from sqlglot import exp
 from recipe.columns import Kind
 from recipe.compiler.builtins import BUILTINS
 from recipe.compiler.calls import counted, is_written_out
-from recipe.compiler.casts import as_boolean, as_exact, as_integer, as_text, comparable
+from recipe.compiler.casts import alike, as_boolean, as_exact, as_integer, as_text, narrow
 from recipe.compiler.lowering import Lowering
 from recipe.compiler.report import UNSUPPORTED, WRONG_ARGUMENTS
 from recipe.compiler.typed import DERIVED_SCALE, MAX_DIGITS, Typed, call, cast, merged, text, unknown
@@ -106,7 +106,9 @@ def _build(
         if number.kind == Kind.INTEGER:
             total = cast(total, f"DECIMAL({MAX_DIGITS}, 0)")
         return number.with_tree(total, Kind.UNKNOWN if number.unknown else Kind.DECIMAL, number.scale)
-    average = call("KALLA_DIVIDE", of(exp.Sum, number), of(exp.Count, number))
+    average = call(
+        "KALLA_DIVIDE", narrow(number.with_tree(of(exp.Sum, number), scale=number.scale)).tree, of(exp.Count, number)
+    )
     return number.with_tree(average, Kind.UNKNOWN if number.unknown else Kind.DECIMAL, DERIVED_SCALE)
 
 
@@ -223,7 +225,7 @@ def _ranked(core: exp.Expression, low: Lowering, over: Wrap) -> Typed:
     values, places = [value], [core.this]
     if default is not None:
         places.append(default)
-        values = comparable(low.shared, [value, low.lower(default)], core, places)
+        values = alike(low.shared, [value, low.lower(default)], core, places)
     shift = as_integer(low.shared, low.lower(offset), offset).tree if offset is not None else None
     tree = type(core)(this=values[0].tree, offset=shift, default=values[1].tree if default is not None else None)
     return merged(over(tree), values[0].kind, values, values[0].scale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from recipe.columns import Kind
-from recipe.compiler.casts import as_date, as_exact, as_integer, as_number, as_time, mismatch
+from recipe.compiler.casts import as_date, as_exact, as_integer, as_number, as_time, mismatch, narrow, one_width, wide
 from recipe.compiler.intervals import add_interval
 from recipe.compiler.lowering import Lowering
 from recipe.compiler.report import INTEGER_DIVISION
@@ -17,7 +17,6 @@ from recipe.compiler.typed import (
     cast,
     grouped,
     integer,
-    is_column,
     merged,
     number_literal,
 )
@@ -44,7 +43,7 @@ def lower_add_sub(node: exp.Expression, low: Lowering) -> Typed:
 def _sum(node: exp.Expression, left: Typed, right: Typed, low: Lowering) -> Typed:
     a, b = _exact_pair(node, left, right, low)
     if a.kind == b.kind == Kind.INTEGER:
-        return merged(_binary(node, _wide(a), _wide(b)), Kind.INTEGER, [a, b], 0)
+        return merged(_binary(node, *_wide_pair(a, b)), Kind.INTEGER, [a, b], 0)
     return merged(_binary(node, a, b), _kind(a, b), [a, b], max(_scale(a), _scale(b)))
 
 
@@ -79,9 +78,9 @@ def _difference(node: exp.Expression, left: Typed, right: Typed, low: Lowering) 
 def lower_mul(node: exp.Expression, low: Lowering) -> Typed:
     a, b = _exact_pair(node, low.lower(node.this), low.lower(node.expression), low)
     if a.kind == b.kind == Kind.INTEGER:
-        return merged(_binary(node, _wide(a), _wide(b)), Kind.INTEGER, [a, b], 0)
+        return merged(_binary(node, *_wide_pair(a, b)), Kind.INTEGER, [a, b], 0)
     if _scale(a) + _scale(b) > _MOST_SCALE:
-        a, b = _narrow(a), _narrow(b)
+        a, b = narrow(a), narrow(b)
     scale = _scale(a) + _scale(b)
     return merged(_binary(node, *_roomy(a, b)), _kind(a, b), [a, b], scale)
 
@@ -94,19 +93,21 @@ def lower_div(node: exp.Expression, low: Lowering) -> Typed:
     if left.kind == right.kind == Kind.INTEGER:
         message = f"{shared.findings.text_of(node)} divides integers and drops the rest; write 1.0 * to keep it"
         shared.findings.warn(INTEGER_DIVISION, message, node)
+        left, right = wide(left), wide(right)
         tree: exp.Expression = exp.IntDiv(this=grouped(left.tree), expression=_not_zero(right))
         return merged(tree, Kind.INTEGER, [left, right], 0)
     if left.kind == right.kind == Kind.DOUBLE:
         tree = exp.Div(this=grouped(left.tree), expression=_not_zero(right), typed=False, safe=False)
         return merged(tree, Kind.DOUBLE, [left, right])
-    a = _narrow(as_exact(shared, left, node.this))
-    b = _narrow(as_exact(shared, right, node.expression))
+    a = narrow(as_exact(shared, left, node.this))
+    b = narrow(as_exact(shared, right, node.expression))
     return merged(call("KALLA_DIVIDE", a.tree, b.tree), _kind(a, b), [a, b], DERIVED_SCALE)
 
 
 def lower_mod(node: exp.Expression, low: Lowering) -> Typed:
     """The rest of a division, with the sign of the dividend; NULL by zero."""
-    a, b = _exact_pair(node, low.lower(_plain(node.this)), low.lower(_plain(node.expression)), low)
+    pair = _exact_pair(node, low.lower(_plain(node.this)), low.lower(_plain(node.expression)), low)
+    a, b = one_width([wide(number) for number in pair])
     tree = exp.Mod(this=grouped(a.tree), expression=_not_zero(b))
     kind = Kind.INTEGER if a.kind == b.kind == Kind.INTEGER else _kind(a, b)
     return merged(tree, kind, [a, b], max(_scale(a), _scale(b)))
@@ -116,7 +117,7 @@ def lower_neg(node: exp.Expression, low: Lowering) -> Typed:
     if isinstance(node.this, exp.Literal) and not node.this.is_string:
         number = number_literal("-" + node.this.name)
         return number if number is not None else low.lower(node.this)
-    inner = as_number(low.shared, low.lower(node.this), node.this)
+    inner = wide(as_number(low.shared, low.lower(node.this), node.this))
     return inner.with_tree(exp.Neg(this=grouped(inner.tree)), scale=inner.scale)
 
 
@@ -136,17 +137,12 @@ def _scale(value: Typed) -> int:
     return value.scale if value.scale is not None else DERIVED_SCALE
 
 
-def _wide(value: Typed) -> Typed:
-    """Columns may be of 16 or 32 bits, whose sums and products overflow early."""
-    if not is_column(value):
-        return value
-    return value.with_tree(cast(value.tree, "BIGINT"), scale=0)
-
-
-def _narrow(value: Typed) -> Typed:
-    if _scale(value) <= DERIVED_SCALE:
-        return value
-    return value.with_tree(cast(value.tree, f"DECIMAL({MAX_DIGITS}, {DERIVED_SCALE})"), scale=DERIVED_SCALE)
+def _wide_pair(a: Typed, b: Typed) -> tuple[Typed, Typed]:
+    """Two integers of which at least one has 64 bits, and so the result has."""
+    a, b = wide(a), wide(b)
+    if isinstance(a.tree, exp.Literal) and isinstance(b.tree, exp.Literal):
+        return a.with_tree(cast(a.tree, "BIGINT"), scale=0), b
+    return a, b
 
 
 def _roomy(a: Typed, b: Typed) -> tuple[Typed, Typed]:

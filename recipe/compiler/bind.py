@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from recipe.columns import Kind
 from recipe.compiler.bound import BoundQuery, BoundSelect, BoundUnion, Conjunct, Cte, FromItem, Item
-from recipe.compiler.casts import comparable
+from recipe.compiler.casts import at_scale, comparable, tight_scale
 from recipe.compiler.grouping import check_grouping, has_aggregate
 from recipe.compiler.items import bind_items, bind_order, internal_names
 from recipe.compiler.logic import lower_condition
@@ -117,12 +117,18 @@ class Binder:
             left.retype(at, lambda value: comparable(self.shared, [value, b], places[0], places)[0])
         if new[1].tree is not b.tree:
             right.retype(at, lambda value: comparable(self.shared, [a, value], places[0], places)[1])
+        scale = tight_scale(new)
+        if scale is not None:
+            for branch in (left, right):
+                branch.retype(at, lambda value: at_scale(value, scale))
         kind = new[0].kind if not new[0].unknown else new[1].kind
         if {v.kind for v in new} == {Kind.INTEGER, Kind.DECIMAL}:
             kind = Kind.DECIMAL
         scales = [v.scale for v in new if v.scale is not None]
+        tree = new[0].tree.copy()
+        tree.meta.pop("precision", None)  # one branch's, which says nothing about the other
         value = Typed(
-            new[0].tree,
+            tree,
             kind,
             max(scales) if scales else None,
             a.sides | b.sides,
@@ -152,12 +158,13 @@ class Binder:
         group, having = node.args.get("group"), node.args.get("having")
         parts = [*node.expressions, *([having] if having is not None else [])]
         query.grouped = group is not None or having is not None or has_aggregate(parts, self.shared.functions)
-        ids = partial(row_order, query.froms, self.shared.hidden, query.grouped)
+        if group is not None:
+            query.group = self._group(group, node, self.lowering(scope, ctes, "GROUP BY"))
+        keys = [key.tree for key in query.group]
+        ids = partial(row_order, query.froms, keys, self.shared.hidden, query.grouped)
         low = replace(self.lowering(scope, ctes, "the select list"), aggregates=True, windows=True, tie_break=ids)
         query.items, query.complete = bind_items(node, low, scope)
         internal_names(query.items, self.shared.hidden)
-        if group is not None:
-            query.group = self._group(group, node, self.lowering(scope, ctes, "GROUP BY"))
         if having is not None:
             query.having = lower_condition(having.this, replace(low, clause="HAVING", windows=False))
         if query.grouped and (group is None or query.group):

@@ -38,6 +38,7 @@ class FromItem:
     query: BoundQuery | None = None
     cte: str = ""
     holds: frozenset[Sides] = frozenset()
+    comma: bool = False  # behind a comma, where the ON of a later join cannot see what stands before it
     nullable: bool = False  # an outer join can leave its columns, the hidden ones too, NULL
 
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 from recipe.columns import Kind
 from recipe.compiler.builtins import ALIASES, BUILTINS
 from recipe.compiler.casts import (
+    alike,
     as_boolean,
     as_exact,
     as_integer,
@@ -21,12 +22,15 @@ from recipe.compiler.casts import (
     common_scale,
     comparable,
     utc,
+    wide,
 )
 from recipe.compiler.lowering import Lowering
 from recipe.compiler.refusals import refuse_function
 from recipe.compiler.report import UNSUPPORTED, WRONG_ARGUMENTS
-from recipe.compiler.typed import Typed, call, cast, merged, text, unknown
+from recipe.compiler.typed import MAX_DIGITS, Typed, call, cast, merged, text, unknown, whole_digits
 from recipe.functions import Arg, FunctionSignature, Returns
+
+_LONG_DIGITS = 19  # of an integer of 64 bits
 
 Build = Callable[[list[Typed], exp.Expression, Lowering], Typed]
 
@@ -119,7 +123,9 @@ def lower_builtin(node: exp.Expression, low: Lowering) -> Typed:
     if not counted(signature, parts, node, low) or not _literals(signature, parts, low):
         return unknown()
     args = [_builtin_argument(signature, i, part, low) for i, part in enumerate(parts)]
-    if signature.returns == Returns.WIDEST or name == "NULLIF":
+    if signature.returns == Returns.WIDEST:
+        args = alike(low.shared, args, node, list(parts))
+    elif name == "NULLIF":
         args = comparable(low.shared, args, node, list(parts))
     return _BUILD[name](args, node, low)
 
@@ -148,8 +154,9 @@ def _plain(kind: type[exp.Expression], result: Kind, *names: str) -> Build:
     return build
 
 
-def _same_kind(args: list[Typed], node: exp.Expression, low: Lowering) -> Typed:
-    return args[0].with_tree(type(node)(this=args[0].tree), scale=args[0].scale)
+def _absolute(args: list[Typed], node: exp.Expression, low: Lowering) -> Typed:
+    number = wide(args[0])
+    return number.with_tree(exp.Abs(this=number.tree), scale=number.scale)
 
 
 def _rounded(args: list[Typed], node: exp.Expression, low: Lowering) -> Typed:
@@ -159,13 +166,30 @@ def _rounded(args: list[Typed], node: exp.Expression, low: Lowering) -> Typed:
     digits = 0 if places is None else _signed(places)
     if digits is None or value.unknown:
         return value if value.unknown else low.problem(WRONG_ARGUMENTS, "digits must be a whole number", node)
+    if digits < 0:
+        room = MAX_DIGITS - (value.scale or 0) if value.kind == Kind.DECIMAL else _LONG_DIGITS
+        if -digits >= room:
+            return low.problem(WRONG_ARGUMENTS, f"digits must be more than -{room} for this number", node)
+        value = _with_room(value, -digits)
     scale = max(0, min(digits, value.scale if value.scale is not None else digits))
     tree = type(node)(this=value.tree, decimals=places)
     return merged(tree, value.kind, args, scale)
 
 
+def _with_room(value: Typed, places: int) -> Typed:
+    """A number with more than so many digits before the point: with fewer, the engine answers 0, for NULL too."""
+    if value.kind == Kind.INTEGER:
+        return wide(value)
+    if whole_digits(value) > places:
+        return value
+    return value.with_tree(cast(value.tree, f"DECIMAL({MAX_DIGITS}, {value.scale or 0})"), scale=value.scale)
+
+
 def _whole(args: list[Typed], node: exp.Expression, low: Lowering) -> Typed:
+    """CEIL and FLOOR; an integer stays what it is, as engines would give a binary number for it."""
     value = args[0]
+    if value.kind == Kind.INTEGER:
+        return value.with_tree(value.tree, scale=0)
     return value.with_tree(type(node)(this=value.tree), scale=0)
 
 
@@ -292,7 +316,7 @@ _SHAPES: dict[type[exp.Expression], Callable[[exp.Expression], tuple[str, list[e
 }
 
 _BUILD: dict[str, Build] = {
-    "ABS": _same_kind,
+    "ABS": _absolute,
     "ROUND": _rounded,
     "TRUNC": _rounded,
     "CEIL": _whole,

@@ -17,6 +17,8 @@ from recipe.compiler.plan import Parse, SideInput
 from recipe.compiler.report import TEXT_AS_DATE, TEXT_AS_NUMBER, TYPE_MISMATCH
 from recipe.compiler.typed import (
     DERIVED_SCALE,
+    EXACT_SCALE,
+    MAX_DIGITS,
     PARSED_SCALE,
     Shared,
     Typed,
@@ -27,6 +29,7 @@ from recipe.compiler.typed import (
     number_literal,
     text,
     unknown,
+    whole_digits,
 )
 
 _TABLES = {"l": "left_src", "r": "right_src"}
@@ -51,7 +54,7 @@ def as_exact(shared: Shared, value: Typed, at: exp.Expression) -> Typed:
     number = as_number(shared, value, at)
     if number.kind != Kind.DOUBLE:
         return number
-    return number.with_tree(call("KALLA_EXACT", number.tree), Kind.DECIMAL, PARSED_SCALE)
+    return number.with_tree(call("KALLA_EXACT", number.tree), Kind.DECIMAL, EXACT_SCALE)
 
 
 def as_integer(shared: Shared, value: Typed, at: exp.Expression, target: str = "BIGINT") -> Typed:
@@ -60,6 +63,18 @@ def as_integer(shared: Shared, value: Typed, at: exp.Expression, target: str = "
     if number.unknown or (number.kind == Kind.INTEGER and number.constant and not is_column(number)):
         return number
     return number.with_tree(cast(number.tree, target), Kind.INTEGER, 0)
+
+
+def wide(number: Typed) -> Typed:
+    """An integer in 64 bits: columns, and what is chosen from them, may have 8 to 32, which overflow early.
+
+    Constants stay as they are, and so does what is computed from wide integers.
+    """
+    tree = number.tree.unnest()
+    done = isinstance(tree, (exp.Literal, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Cast))
+    if number.kind != Kind.INTEGER or done:
+        return number
+    return number.with_tree(cast(number.tree, "BIGINT"), scale=0)
 
 
 def as_text(shared: Shared, value: Typed) -> Typed:
@@ -132,6 +147,45 @@ def comparable(shared: Shared, values: list[Typed], at: exp.Expression, nodes: l
         return values
     mismatch(shared, f"{' and '.join(_a(k) for k in sorted(kinds))} cannot be compared: {_said(shared, at)}", at)
     return [unknown() for _ in values]
+
+
+def alike(shared: Shared, values: list[Typed], at: exp.Expression, nodes: list[exp.Expression]) -> list[Typed]:
+    """The values as one kind of which any may be the result: for CASE, COALESCE and the like."""
+    return one_width(comparable(shared, values, at, nodes))
+
+
+def one_width(values: list[Typed]) -> list[Typed]:
+    """Numbers as decimals that stand in one column without loss.
+
+    Engines give decimals of different scales a common type of at most 38 digits, and where those do not suffice they
+    keep the digits before the point and round the others away. Here those behind the point are kept, and a number that
+    has no room for them stops the run.
+    """
+    scale = tight_scale(values)
+    return values if scale is None else [at_scale(value, scale) for value in values]
+
+
+def narrow(number: Typed) -> Typed:
+    """A number with at most the digits after the point that a quotient has."""
+    if (number.scale if number.scale is not None else DERIVED_SCALE) <= DERIVED_SCALE:
+        return number
+    return number.with_tree(cast(number.tree, f"DECIMAL({MAX_DIGITS}, {DERIVED_SCALE})"), scale=DERIVED_SCALE)
+
+
+def tight_scale(values: list[Typed]) -> int | None:
+    """The scale that the numbers need together; None where 38 digits hold them all."""
+    numbers = [v for v in values if v.kind in (Kind.INTEGER, Kind.DECIMAL)]
+    scale = common_scale(numbers)
+    if not scale or max(whole_digits(v) for v in numbers) + scale <= MAX_DIGITS:
+        return None
+    return scale
+
+
+def at_scale(value: Typed, scale: int) -> Typed:
+    """A number with so many digits after the point and what remains of 38 before it."""
+    if value.kind not in (Kind.INTEGER, Kind.DECIMAL) or whole_digits(value) + scale <= MAX_DIGITS:
+        return value
+    return value.with_tree(cast(value.tree, f"DECIMAL({MAX_DIGITS}, {scale})"), Kind.DECIMAL, scale)
 
 
 def common_scale(values: list[Typed]) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from recipe.columns import Kind
-from recipe.compiler.casts import as_boolean, common_kind, common_scale, comparable
+from recipe.compiler.casts import alike, as_boolean, common_kind, common_scale, comparable
 from recipe.compiler.chains import all_of, conjuncts, equal_columns
 from recipe.compiler.lowering import Lowering
 from recipe.compiler.report import TYPE_MISMATCH, UNSUPPORTED, WRONG_ARGUMENTS
@@ -160,7 +160,7 @@ def lower_case(node: exp.Expression, low: Lowering) -> Typed:
     tests = _case_tests(subject, branches, node, low)
     default = node.args.get("default")
     places = [branch.args["true"] for branch in branches] + ([default] if default is not None else [])
-    values = comparable(low.shared, [low.lower(p) for p in places], node, places)
+    values = alike(low.shared, [low.lower(p) for p in places], node, places)
     ifs = [exp.If(this=t.tree, true=v.tree) for t, v in zip(tests, values, strict=False)]
     tree = exp.Case(ifs=ifs, default=values[-1].tree if default is not None else None)
     return merged(tree, common_kind(values), [*tests, *values], common_scale(values))

@@ -91,7 +91,13 @@ def lower_regexp_replace(node: exp.Expression, low: Lowering) -> Typed:
         message = r"the replacement must be written out, with \1 to \9 as its only escapes"
         return low.problem(WRONG_ARGUMENTS, message, replacement)
     modifiers = text("".join(sorted(set(written))) + "s")
-    tree = exp.RegexpReplace(this=value.tree, expression=pattern.tree, replacement=new.tree, modifiers=modifiers)
+    tree = exp.RegexpReplace(
+        this=value.tree,
+        expression=pattern.tree,
+        replacement=new.tree,
+        modifiers=modifiers,
+        single_replace="g" not in written,  # else printed with a "g" that nobody wrote
+    )
     return merged(tree, Kind.TEXT, [value, pattern, new])
 
 

@@ -54,7 +54,26 @@ def tidy(rows: exp.Expression) -> exp.Expression:
     return call("LIST_SORT", call("LIST_DISTINCT", rows))
 
 
-def row_order(froms: Sequence[FromItem], hidden: Hidden, grouped: bool) -> list[exp.Expression]:
-    """What tells equal rows apart: the ids behind them."""
+def row_order(
+    froms: Sequence[FromItem], group: Sequence[exp.Expression], hidden: Hidden, grouped: bool
+) -> list[exp.Expression]:
+    """What tells equal rows apart: the ids behind them and, where rows can have the same ids, what else they hold.
+
+    Rows that are equal in all of that are equal in every column, so that their order changes nothing.
+    """
     lists = [row_list(froms, side, hidden) for side in (LEFT, RIGHT)]
-    return [gathered(rows) for rows in lists] if grouped else [tidy(rows) for rows in lists]
+    if grouped:
+        return [*(gathered(rows) for rows in lists), *(key.copy() for key in group)]
+    order = [tidy(rows) for rows in lists]
+    bases = [item.source.side for item in froms]
+    if None in bases or len(set(bases)) < len(bases):
+        order += [tree for item in froms for tree in _of_one(item, hidden)]
+    return order
+
+
+def _of_one(item: FromItem, hidden: Hidden) -> list[exp.Expression]:
+    """What tells the rows of one source apart."""
+    if item.source.side is not None:
+        return [plan_column(item.source.safe, hidden.row)]
+    own = [tidy(rows) for side in (LEFT, RIGHT) if (rows := _of_item(item, side, hidden)) is not None]
+    return own + [column.value.tree.copy() for column in item.source.columns or ()]

@@ -47,6 +47,7 @@ def add_sources(
         _add(binder, join.this, kind or "CROSS", scope, froms, ctes)
         if kind is None or len(froms) == before:
             continue
+        froms[-1].comma = not any(join.args.get(k) for k in ("kind", "side", "on", "using"))
         _condition(binder, join, scope, froms, ctes)
         if kind in ("LEFT", "FULL"):
             froms[-1].nullable = True
@@ -80,9 +81,12 @@ def _condition(
     binder: QueryBinder, join: exp.Expression, scope: Scope, froms: list[FromItem], ctes: tuple[Cte, ...]
 ) -> None:
     low = binder.lowering(scope, ctes, "ON")
+    # A join binds tighter than a comma: its ON sees only the tables since the last one.
+    first = max((i for i, item in enumerate(froms[:-1]) if item.comma), default=0)
+    if first and froms[-1].join in ("RIGHT", "FULL"):
+        message = f"{froms[-1].join} JOIN behind a comma is not supported: put the join into a sub-query"
+        binder.shared.findings.problem(UNSUPPORTED, message, join)
     if join.args.get("on") is not None:
-        # A join binds tighter than a comma: its ON sees only the tables since the last one.
-        first = max((i for i, item in enumerate(froms[:-1]) if item.join == "CROSS"), default=0)
         low = binder.lowering(replace(scope, sources=scope.sources[first:]), ctes, "ON")
         froms[-1].on = lower_condition(join.args["on"], low)
     for column in join.args.get("using") or []:

@@ -14,9 +14,11 @@ from recipe.compiler.report import Findings
 from recipe.functions import FunctionSignature
 
 MAX_DIGITS = 38
-# Digits after the point of a parsed text or an exact double, and of a quotient.
+# Digits after the point of a parsed text, of an exact double, and of a quotient.
 PARSED_SCALE = 10
+EXACT_SCALE = 18
 DERIVED_SCALE = 12
+_INT64_DIGITS = 19
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -143,6 +145,19 @@ def number_literal(written: str) -> Typed | None:
     if value < 0:
         tree = exp.Neg(this=tree)
     return Typed(tree, Kind.INTEGER if is_integer else Kind.DECIMAL, len(fraction), constant=True)
+
+
+def whole_digits(number: Typed) -> int:
+    """How many digits a number may have before its point, as far as is known."""
+    tree = number.tree
+    while isinstance(tree, (exp.Neg, exp.Paren)):
+        tree = tree.this
+    if isinstance(tree, exp.Literal):
+        return len(tree.name.partition(".")[0])
+    if number.kind == Kind.INTEGER:
+        return _INT64_DIGITS
+    scale, precision = number.scale if number.scale is not None else DERIVED_SCALE, tree.meta.get("precision")
+    return (precision if isinstance(precision, int) else MAX_DIGITS) - scale
 
 
 def grouped(tree: exp.Expression) -> exp.Expression:

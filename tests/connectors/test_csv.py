@@ -106,12 +106,12 @@ def test_what_python_writes_is_read_the_same_in_any_number_of_splits(
 
 
 @settings(max_examples=150)
-@given(data=st.text(st.sampled_from('a"\n,é'), max_size=40), splits=st.integers(2, 30))
+@given(data=st.text(st.sampled_from('a"\n,é\ufeff'), max_size=40), splits=st.integers(2, 30))
 def test_arbitrary_bytes_read_the_same_in_any_number_of_splits_or_fail_alike(
     tmp_path_factory: pytest.TempPathFactory, data: str, splits: int
 ) -> None:
     path = tmp_path_factory.mktemp("odd") / "t.csv"
-    path.write_text("h1,h2\n" + data, newline="")
+    path.write_text("h1,h2\n" + data, newline="", encoding="utf-8")
     connector = connector_over(path, delimiter=",", ragged="keep")
 
     def outcome(count: int) -> object:
@@ -125,6 +125,14 @@ def test_arbitrary_bytes_read_the_same_in_any_number_of_splits_or_fail_alike(
     if isinstance(whole, list):
         rows = [row for row in csv.reader(io.StringIO(data, newline=""), doublequote=True) if row]
         assert whole == [tuple((cell or None) for cell in (*row, "", "")[:2]) for row in rows]
+
+
+def test_a_mark_inside_the_file_is_a_character_of_its_cell(csv_of: CsvOf) -> None:
+    """Two files with a mark, put together: where the second begins does not depend on the splits."""
+    connector = csv_of('id,what\n\ufeff1,a\n2,b\n\ufeffid,what\n\ufeff"3",c\n')
+    rows = [("\ufeff1", "a"), ("2", "b"), ("\ufeffid", "what"), ('\ufeff"3"', "c")]
+    for splits in (1, 2, 3, 4, 9, 17):
+        assert read_rows(connector, splits) == rows
 
 
 def test_stray_quotes_do_not_shift_the_borders(csv_of: CsvOf) -> None:

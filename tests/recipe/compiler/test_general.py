@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from recipe import RecipeError
 from recipe.compiler import MatchPlan, PlanClass, compile_match_sql
 from tests.recipe.compiler.engine import FUNCTIONS, LEFT, RIGHT, Run, lowered
 
@@ -137,6 +138,21 @@ CASES = {
         "SELECT l.id, r.id" + JOIN + " WHERE r.amount IN (SELECT amount_text FROM left_src) AND l.id = 1",
         "SELECT ARRAY[l._kalla_row], ARRAY[r._kalla_row], l.id, r.id" + JOIN + " WHERE r.amount = 99.99 AND l.id = 1",
     ),
+    "on behind a cross join": (
+        "SELECT a.id, b.id, r.id FROM left_src a CROSS JOIN left_src b JOIN right_src r ON r.id = a.id AND b.id = 1",
+        "SELECT ARRAY(SELECT DISTINCT unnest(ARRAY[a._kalla_row, b._kalla_row]) ORDER BY 1), ARRAY[r._kalla_row], "
+        "a.id, b.id, r.id FROM left_src a CROSS JOIN left_src b JOIN right_src r ON r.id = a.id AND b.id = 1",
+    ),
+    "scales of a union": (
+        "SELECT l.id, CAST(l.id AS numeric) AS v" + JOIN + " UNION ALL SELECT r.id, r.rate" + JOIN,
+        "SELECT ARRAY[l._kalla_row], ARRAY[r._kalla_row], l.id, l.id" + JOIN
+        + " UNION ALL SELECT ARRAY[l._kalla_row], ARRAY[r._kalla_row], r.id, r.rate" + JOIN,
+    ),
+    "average of long binary numbers": (
+        "SELECT l.ref, AVG(r.dbl)" + JOIN + " GROUP BY l.ref",
+        "SELECT array_agg(DISTINCT l._kalla_row), array_agg(DISTINCT r._kalla_row), l.ref, AVG(r.dbl::text::numeric)"
+        + JOIN + " GROUP BY l.ref",
+    ),
     "texts joined in order": (
         "SELECT l.ref, STRING_AGG(r.\"Mixed Case\", '|' ORDER BY r.id DESC)" + JOIN + " GROUP BY l.ref",
         "SELECT array_agg(DISTINCT l._kalla_row), array_agg(DISTINCT r._kalla_row), l.ref, "
@@ -208,6 +224,29 @@ def test_equal_rows_get_the_same_window_order_every_time(duck: duckdb.DuckDBPyCo
     assert plan.traced is not None
     rows = sorted(duck.execute(lowered(plan.traced.tree)).fetchall(), key=lambda row: row[4])
     assert [(row[0], row[1]) for row in rows] == sorted((row[0], row[1]) for row in rows)
+
+
+def test_rows_with_equal_ids_are_ordered_too(duck: duckdb.DuckDBPyConnection) -> None:
+    """Both orders of a pair of left rows come from the same two rows."""
+    twice = "FROM left_src a CROSS JOIN left_src b CROSS JOIN right_src r"
+    for source in (twice, f"FROM (SELECT a.id AS x, b.id AS y, r.id AS z {twice}) d"):
+        names = "x, y, z" if source != twice else "a.id, b.id, r.id"
+        plan = _plan(f"SELECT {names}, ROW_NUMBER() OVER () AS n {source}")
+        assert plan.traced is not None
+        rows = duck.execute(lowered(plan.traced.tree)).fetchall()
+        order = [tuple((v is None, v or 0) for v in row[2:5]) for row in sorted(rows, key=lambda row: row[5])]
+        ids = [(sorted(row[0]), sorted(row[1])) for row in sorted(rows, key=lambda row: row[5])]
+        assert ids == sorted(ids)
+        same = [i for i in range(1, len(ids)) if ids[i] == ids[i - 1]]
+        assert len(same) > 50
+        assert all(order[i - 1] < order[i] for i in same)
+
+
+def test_an_outer_join_behind_a_comma_is_refused() -> None:
+    with pytest.raises(RecipeError) as refused:
+        _plan("SELECT 1 AS one FROM left_src l, left_src m RIGHT JOIN right_src r ON m.ref = r.ref")
+    assert [problem["code"] for problem in refused.value.details] == ["recipe.sql.unsupported"]
+    assert _plan("SELECT 1 AS one FROM left_src l, left_src m LEFT JOIN right_src r ON m.ref = r.ref")
 
 
 def test_duplicate_names_of_a_sub_query_are_fine_until_they_are_used(duck: duckdb.DuckDBPyConnection) -> None:
