@@ -184,7 +184,8 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 def connect_fault(error: psycopg2.Error, where: str, secrets: Iterable[str]) -> ConnectorError:
     """Why no connection came about."""
-    text = " ".join(str(error).split())
+    # libpq asks back whether the server runs, in the middle of a sentence; the hint says what to check.
+    text = " ".join(re.sub(r"Is the server running[^?]*\?", "", str(error)).split())
     fault = next(fault for pattern, fault in _CONNECT_FAULTS if re.search(pattern, text, re.I))
     return fault.raised(where, without_secrets(text, secrets).rstrip("."))
 

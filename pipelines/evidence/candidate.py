@@ -93,7 +93,7 @@ def _own(tables: Tables, side: str, row: int) -> Record:
         raise EvidenceError(
             f"Record {row} of the {side} side is not among the unmatched ones.",
             code="evidence.unknown_row",
-            hint="Take the number from the column _row.",
+            hint="Take the number from the column Row (_row) of the unmatched records.",
         )
     return _records(tables.evidence, side, found)[0]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from flask import request
 
 from recipe import KallaError
+from webapp.pages.view import sentence
 
 FAILED = "This could not be saved. Correct what is marked."
 
@@ -27,7 +28,7 @@ class Form:
 
     def error(self, name: str) -> str:
         """What is wrong with the field; "" when nothing is."""
-        return " ".join(words for path, words in self.problems if path == name)
+        return " ".join(sentence(words) for path, words in self.problems if path == name)
 
     @property
     def loose(self) -> list[tuple[str, str]]:

@@ -81,6 +81,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "count": view.count,
     "rate": view.rate,
     "verdict": view.verdict,
+    "in_words": view.in_words,
     "plural": view.plural,
     "moment": view.moment,
     "iso": view.iso,

@@ -15,6 +15,10 @@ from typing import Any
 DASH = "–"
 MINUS = "−"
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+# How checks begin what they say about a field.
+_PREDICATES = ("must", "is", "are", "has", "have", "needs", "cannot", "names", "does", "takes")
+_PLACE = re.compile(r"^(?:match_sql: )?line \d+, column \d+: ")
+_SIDE_COLUMN = re.compile(r"\b(left|right)_src\.")
 _LEAST_BAR = Decimal("0.6")  # per cent of the width: a single record among millions is still seen
 
 EXCELLENT, FAIR = Decimal("0.9"), Decimal("0.7")
@@ -70,6 +74,23 @@ SOURCE_TYPES = {
     "bigquery": "BigQuery table",
 }
 VERDICTS = {"Excellent": "good", "Fair": "warn", "Needs Review": "bad"}
+
+
+def sentence(words: str) -> str:
+    """What a check says about a field, as a sentence of its own: ``must be text`` -> ``Must be text.``"""
+    first = words.partition(" ")[0]
+    begun = words[:1].upper() + words[1:] if first in _PREDICATES else words
+    return begun if not begun or begun[-1] in ".!?:" else f"{begun}."
+
+
+def in_words(warning: str) -> str:
+    """A warning about a rule without its place in the SQL, its columns named by their side.
+
+    >>> in_words("line 1, column 211: left_src.amount is text and is read as a number")
+    'Left amount is text and is read as a number.'
+    """
+    plain = _SIDE_COLUMN.sub(r"\1 ", _PLACE.sub("", warning))
+    return sentence(plain[:1].upper() + plain[1:] if plain.startswith(("left ", "right ")) else plain)
 
 
 def reason_words(key: str) -> str:

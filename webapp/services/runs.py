@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from recipe import (
+    FileAddress,
     FilterCondition,
     KallaError,
     Problem,
@@ -344,14 +345,25 @@ def _check_side(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> N
     """The address, and of an uploaded file its columns. Databases are reached by the run itself."""
     source: Source = getattr(recipe.sources, side)
     uri = source.uri or ""
-    check_address(app, source.type, uri)
+    address = check_address(app, source.type, uri)
+    path = f"sources.{side}.filters" if given is None or given.filters is None else f"{given.path}.filters"
     if local_address(app.settings, uri) is None:
+        if source.filters and isinstance(address, FileAddress) and address.is_local:
+            _check_filters_of_file(app, source, path)
         return
     schema = columns_of(app, source)
     missing = missing_columns(source, schema, is_disposable=given is not None and given.is_disposable)
     if missing:
         raise _mismatch(side, source.alias, missing)
-    path = f"sources.{side}.filters" if given is None or given.filters is None else f"{given.path}.filters"
+    _refuse_filters(check_filters(source.filters, schema, path))
+
+
+def _check_filters_of_file(app: Kalla, source: Source, path: str) -> None:
+    """A file on this machine is quickly looked at; one that cannot be read now is the run's to tell."""
+    try:
+        schema = columns_of(app, source)
+    except KallaError:
+        return
     _refuse_filters(check_filters(source.filters, schema, path))
 
 

@@ -234,6 +234,14 @@ def test_filters_are_checked_against_an_uploaded_file(
     assert answer.json["details"][0]["path"] == "resolved_sources[0].filters[0].column"
 
 
+def test_filters_are_checked_against_a_file_of_this_machine(client: FlaskClient, document: Document, data: Path):
+    filters = [{"column": "amnt", "op": "eq", "value": "1"}]
+    body = {"recipe": document, "resolved_sources": [{"alias": "left_src", "filters": filters}]}
+    assert refused(client, body) == (400, "filter.unknown_column")
+    (data / "left.csv").unlink()
+    start(client, document, {"alias": "left_src", "filters": filters})  # the run tells what is wrong with the file
+
+
 # --- dispatch ------------------------------------------------------------------------------------------
 
 

@@ -178,3 +178,31 @@ def test_bars_fit_the_drawing(counts: list[int]) -> None:
 )
 def test_amounts_are_told_from_ids(cell: str | None, is_amount: bool) -> None:
     assert view.is_amount(cell) is is_amount
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("must be text", "Must be text."),
+        ("is missing", "Is missing."),
+        ("Choose a source.", "Choose a source."),
+        ("recipe_id must stay r", "recipe_id must stay r."),
+        ("", ""),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_a_sentence(said: str, shown: str) -> None:
+    assert view.sentence(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "line 1, column 211: left_src.amount is text and is read as a number; leading zeros do not count then",
+            "Left amount is text and is read as a number; leading zeros do not count then.",
+        ),
+        ("The rule has no key, right_src.x is compared.", "The rule has no key, right x is compared."),
+    ],
+)
+def test_warnings_name_columns_by_their_side(said: str, shown: str) -> None:
+    assert view.in_words(said) == shown
