@@ -128,6 +128,12 @@ class _Sides(_Member, Generic[_T]):
     right: _T
 
 
+class RecipeEntry(_Member):
+    """The embedded recipe; what checks and pages take from it without looking is its sources."""
+
+    sources: _Sides[dict[str, Any]]
+
+
 class Manifest(_Member):
     """The whole document. Only its shape is checked here; whether it is true is ``verify``'s question."""
 
@@ -135,7 +141,7 @@ class Manifest(_Member):
     run_id: str
     recipe_id: str
     recipe_hash: str
-    recipe: dict[str, Any]
+    recipe: RecipeEntry
     match_sql: str
     sources: _Sides[SourceEntry]
     plan: Plan

@@ -169,10 +169,19 @@ def lower_case(node: exp.Expression, low: Lowering) -> Typed:
 def _case_tests(
     subject: exp.Expression | None, branches: Sequence[exp.Expression], node: exp.Expression, low: Lowering
 ) -> list[Typed]:
-    """CASE x WHEN a is written as CASE WHEN x = a: each comparison is then cast by itself."""
+    """CASE x WHEN a is written as CASE WHEN x = a: each comparison is then cast by itself.
+
+    x is lowered once: within each other, its copies would be lowered as often as the branches multiply.
+    """
     if subject is None:
         return [as_boolean(low.shared, low.lower(b.this), b.this, "WHEN") for b in branches]
-    return [lower_comparison(exp.EQ(this=subject.copy(), expression=b.this.copy()), low) for b in branches]
+    value = low.lower(subject)
+    return [_equals(value, low.lower(b.this), b.this, subject, low) for b in branches]
+
+
+def _equals(a: Typed, b: Typed, at: exp.Expression, subject: exp.Expression, low: Lowering) -> Typed:
+    left, right = comparable(low.shared, [a, b], at, [subject, at])
+    return merged(exp.EQ(this=grouped(left.tree.copy()), expression=grouped(right.tree)), Kind.BOOLEAN, [left, right])
 
 
 def lower_condition(condition: exp.Expression, low: Lowering) -> list[tuple[exp.Expression, Typed]]:

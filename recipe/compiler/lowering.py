@@ -12,8 +12,13 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from recipe.compiler.refusals import explain
+from recipe.compiler.report import TOO_DEEP
 from recipe.compiler.scope import Scope
 from recipe.compiler.typed import Shared, Typed, unknown
+
+# Some functions are written with an argument standing in several places, which multiplies within each other. The
+# longest statement has less than half as many parts of its own.
+MAX_TREE_SIZE = 100_000
 
 Rule = Callable[[exp.Expression, "Lowering"], Typed]
 
@@ -49,7 +54,11 @@ class Lowering:
         if rule is None:
             explain(self.shared.findings, node)
             return unknown()
-        return rule(node, self)
+        value = rule(node, self)
+        if value.size > MAX_TREE_SIZE:
+            message = "an expression is too large: its parts repeat each other too often"
+            return self.problem(TOO_DEEP, message, node)
+        return value
 
     def within(self, *, aggregate: bool = False, window: bool = False) -> Lowering:
         return replace(

@@ -42,6 +42,16 @@ class Typed:
     def __post_init__(self) -> None:
         # Later passes (gaps, outputs) read the kind of a part of a tree from here; equality ignores meta.
         self.tree.meta["kind"] = self.kind
+        self.tree.meta["size"] = self.size
+
+    @property
+    def size(self) -> int:
+        """How many nodes the tree has; parts that were built before say it themselves."""
+        known: int | None = self.tree.meta.get("size")
+        if known is not None:
+            return known
+        parts = self.tree.walk(prune=lambda node: node is not self.tree and "size" in node.meta)
+        return sum(node.meta.get("size", 1) for node in parts)
 
     @property
     def unknown(self) -> bool:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from recipe.compiler import check_match_sql, compile_match_sql
+from recipe.compiler import check_match_sql, compile_match_sql, lowering
 from recipe.errors import RecipeError
 from tests.recipe.compiler.engine import FUNCTIONS, LEFT, RIGHT
 
@@ -288,3 +288,24 @@ def test_the_callers_own_depth_gives_an_answer_not_a_crash(depth: int) -> None:
         return [p.code for p in check_match_sql(sql, LEFT, RIGHT, FUNCTIONS)[1]]
 
     assert at(depth) in ([], ["recipe.sql.too_deep"])
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer"),
+    [
+        ("r.qty", "CASE {} WHEN 1 THEN 2 WHEN 3 THEN 4 ELSE 5 END"),
+        ("r.qty", "LENGTH(SUBSTRING(l.ref, {}, 2))"),
+        ("r.qty", "CAST(CAST({} AS boolean) AS integer)"),
+    ],
+)
+def test_arguments_that_multiply_within_each_other(inner: str, outer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lowering, "MAX_TREE_SIZE", 400)
+    expression = inner
+    for levels in range(9):  # noqa: B007 - how far it went is asserted
+        sql = f"SELECT l.id FROM left_src l JOIN right_src r ON l.qty = {expression}"
+        _, problems, _ = check_match_sql(sql, LEFT, RIGHT, FUNCTIONS)
+        if problems:
+            break
+        expression = outer.format(expression)
+    assert levels >= 2
+    assert {problem.code for problem in problems} == {"recipe.sql.too_deep"}
