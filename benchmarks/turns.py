@@ -41,14 +41,17 @@ def kalla_run(recipe: Path, out: Path, memory_limit: str | None) -> list[str]:
     return command + limit
 
 
-def in_turns(kalla: Sequence[str], peer: Sequence[str] | None, out: Path, repeat: int) -> dict[str, Summary]:
-    """Figures of both commands; the first turn, which warms the page cache, does not count. ``out`` is emptied before
+def in_turns(
+    kalla: Sequence[str], peer: Sequence[str] | None, out: Path, repeat: int, **others: Sequence[str]
+) -> dict[str, Summary]:
+    """Figures of all commands; the first turn, which warms the page cache, does not count. ``out`` is emptied before
     each."""
-    commands = {"kalla": kalla} | ({"peer": peer} if peer else {})
+    commands = {"kalla": kalla} | ({"peer": peer} if peer else {}) | others
     figures: dict[str, list[Measured]] = {name: [] for name in commands}
     for turn in range(repeat + 1):
         for name, command in commands.items():
             shutil.rmtree(out, ignore_errors=True)
+            out.mkdir(parents=True)
             measured = measure(command)
             if turn:
                 figures[name].append(measured)

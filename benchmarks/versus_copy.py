@@ -2,7 +2,9 @@
 
     python -m benchmarks.versus_copy --rows 1000000 --repeat 3
 
-Starts a server of its own with the tests' means, and fills two tables with the data of the other benchmarks.
+Starts a server of its own with the tests' means, and fills two tables with the data of the other benchmarks. The line
+below the figures is what plain scripts need for the same work: both tables by COPY into CSV files, then the DuckDB
+script of ``versus_duckdb`` on these. CPU seconds are without the server's.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ def main() -> None:
             name = f"postgres {rows:,}"
             results[name] = scenario(server, arguments, rows)
             print(line(name, results[name]), flush=True)
+            print(f"  plain scripts: {_told(results[name], 'scripts')}; Kalla: {_told(results[name], 'kalla')}")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
@@ -47,14 +50,24 @@ def scenario(server: PostgresServer, arguments: argparse.Namespace, rows: int) -
     uris = [server.uri(database, table) for table in ("invoices", "payments")]
     out = folder / "out"
     kalla = kalla_run(write_recipe(folder, "postgres", *uris), out, arguments.memory_limit)
-    copies = [
-        f"{server.bin}/psql -h {server.host} -p {server.port} -U postgres -d {database} "
-        f"-c 'COPY {table} TO STDOUT' > /dev/null"
-        for table in ("invoices", "payments")
-    ]
-    figures = in_turns(kalla, ["/bin/sh", "-c", " && ".join(copies)], out, arguments.repeat)
+    psql = f"{server.bin}/psql -h {server.host} -p {server.port} -U postgres -d {database} -c"
+    tables = ("invoices", "payments")
+    copies = [f"{psql} 'COPY {table} TO STDOUT' > /dev/null" for table in tables]
+    files = [f"{out}/{table}.csv" for table in tables]
+    scripts = [f"{psql} 'COPY {t} TO STDOUT (FORMAT csv, HEADER)' > {f}" for t, f in zip(tables, files, strict=True)]
+    scripts.append(f"{sys.executable} -m benchmarks.peers.duckdb_script {' '.join(files)} {out}/duckdb")
+    figures = in_turns(kalla, _shell(copies), out, arguments.repeat, scripts=_shell(scripts))
     server.drop_database(database)
     return figures
+
+
+def _told(figures: dict[str, Summary], which: str) -> str:
+    seconds, copies = figures[which]["seconds"], figures["peer"]["seconds"]
+    return f"{seconds:.2f} s, {seconds / copies:.2f} times two COPYs, CPU {figures[which]['cpu_seconds']:.2f} s"
+
+
+def _shell(commands: list[str]) -> list[str]:
+    return ["/bin/sh", "-c", " && ".join(commands)]
 
 
 def fill(server: PostgresServer, database: str, rows: int) -> None:

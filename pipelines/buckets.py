@@ -6,12 +6,13 @@ either side's type of an equal value (1, 1.0 and 1.00 are one key). Rows with a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from pipelines.hot import HotKey, places
 from pipelines.matching import Sides
 from pipelines.relation import ROW, Relation, TableRows
 from recipe import LEFT, MatchPlan
@@ -31,21 +32,71 @@ def needed_columns(plan: MatchPlan, rows: Relation, key: Iterable[str]) -> list[
 
 
 def split_batches(
-    connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: Sides, rows: Relation, buckets: int
-) -> Iterator[tuple[int, bytes]]:
-    """(bucket, Arrow stream) for the rows of a relation, each stream at most ``BATCH_ROWS`` rows."""
+    connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: Sides, rows: Relation, buckets: int,
+    hot: Sequence[HotKey] = (),
+) -> Iterator[tuple[int, bytes]]:  # fmt: skip
+    """(bucket, Arrow stream) for the rows of a relation, each stream at most ``BATCH_ROWS`` rows. Those of a hot key
+    come once for each cell of theirs."""
     side = rows.side
     key = sides.left_key if side == LEFT else sides.right_key
-    keys = [sides.tree(k.left if side == LEFT else k.right) for k in plan.keys]
-    bucket = exp.Mod(this=_hash(connection, rows, keys), expression=exp.Literal.number(buckets))
+    keys = _keys(plan, sides, side)
+    hashed = _hash(connection, rows, keys)
     columns = needed_columns(plan, rows, key)
+    place = exp.alias_(_place(hashed, side, buckets, hot), "bucket")
     tree = (
-        exp.select(*(exp.column(c, table=side) for c in (ROW, *columns)), exp.alias_(bucket, "bucket"))
+        exp.select(*(exp.column(c, table=side) for c in (ROW, *columns)), place)
         .from_(rows.scan().subquery(side))
-        .where(exp.and_(*(exp.Not(this=exp.Is(this=exp.paren(k), expression=exp.null())) for k in keys)))
+        .where(_filled(keys))
     )
+    cells = {buckets + at + i: found for _, at, each in places(hot, side) for i, found in enumerate(each)}
     for batch in connection.sql(tree.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
-        yield from _by_bucket(pa.Table.from_batches([batch]))
+        for number, stream in _by_bucket(pa.Table.from_batches([batch])):
+            for bucket in cells.get(number, (number,)):
+                yield bucket, stream
+
+
+def frequent_keys(
+    connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: Sides, rows: Relation, least: int
+) -> dict[int, int]:
+    """Rows by key hash, of the keys with ``least`` rows or more in the relation."""
+    keys = _keys(plan, sides, rows.side)
+    many = exp.GTE(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(least))
+    tree = (
+        exp.select(exp.alias_(_hash(connection, rows, keys), "h"), exp.Count(this=exp.Star()))
+        .from_(rows.scan().subquery(rows.side))
+        .where(_filled(keys))
+        .group_by("h")
+        .having(many)
+    )
+    return dict(connection.sql(tree.sql("duckdb")).fetchall())
+
+
+def _keys(plan: MatchPlan, sides: Sides, side: str) -> list[exp.Expr]:
+    return [sides.tree(k.left if side == LEFT else k.right) for k in plan.keys]
+
+
+def _filled(keys: Iterable[exp.Expr]) -> exp.Expr:
+    return exp.and_(*(exp.Not(this=exp.Is(this=exp.paren(k), expression=exp.null())) for k in keys))
+
+
+def _place(hashed: exp.Expr, side: str, buckets: int, hot: Sequence[HotKey]) -> exp.Expr:
+    """A row's bucket; for a hot key the number of its part, counted on from the buckets."""
+    usual = exp.Mod(this=hashed, expression=exp.Literal.number(buckets))
+    if not hot:
+        return usual
+    ifs = []
+    for key, at, cells in places(hot, side):
+        place = exp.Add(this=exp.Literal.number(buckets + at), expression=exp.paren(_part(side, len(cells))))
+        ifs.append(exp.If(this=exp.Literal.number(key.hash), true=place))
+    return exp.Case(this=hashed.copy(), ifs=ifs, default=usual)
+
+
+def _part(side: str, parts: int) -> exp.Expr:
+    """A part by row id, mixed: a hot key may stand in every tenth row, and ten be a number of parts."""
+    low = exp.Mod(this=exp.column(ROW, table=side), expression=exp.Literal.number(1 << 31))
+    mixed = exp.Mul(this=exp.paren(low), expression=exp.Literal.number(2_654_435_761))
+    high = exp.BitwiseRightShift(this=exp.paren(mixed), expression=exp.Literal.number(16))
+    return exp.Mod(this=exp.paren(high), expression=exp.Literal.number(parts))
 
 
 def _by_bucket(table: pa.Table) -> Iterator[tuple[int, bytes]]:

@@ -3,7 +3,7 @@
     CreateSplits -> [StageSplits] -> Relations
       local:      -> MatchLocal
       broadcast:  -> PartsOfLargeSide -> [MatchParts]
-      shuffle:    -> [KeyLeft], [KeyRight] -> CoGroupByKey -> MatchBuckets
+      shuffle:    -> [CountKeys] -> HotKeys -> [KeyLeft], [KeyRight] -> CoGroupByKey -> MatchBuckets
     -> MergeShards -> [RouteRight] -> LeftSlices -> [AssembleLeft] -> Summarise
 
 Steps in brackets run on many workers: their work is spread by its own number and their results are gathered under one
@@ -104,6 +104,8 @@ def _broadcast(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
 
 
 def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
+    folder = wiring.folder
+
     def keyed(side: str, label: str) -> beam.PCollection:
         def rows(grouped: tuple[int, Iterable[Any]]) -> Iterator[tuple[int, bytes]]:
             for item in grouped[1]:
@@ -112,13 +114,18 @@ def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
                 else:
                     yield from steps.keyed_rows(item)
 
-        files = ready | wiring.step(f"{label}Files", lambda state: _numbered(steps.side_files(state, side)))
+        files = spread | wiring.step(f"{label}Files", lambda state: _numbered(steps.side_files(state, side)))
         return files | f"{label}Spread" >> beam.GroupByKey() | wiring.step(label, rows)
 
     def match(grouped: tuple[int, dict[str, Iterable[bytes]]]) -> list[_Numbered]:
         bucket, rows = grouped
-        return [(_GATHERED, None if bucket < 0 else steps.match_bucket(wiring.folder, bucket, rows[LEFT], rows[RIGHT]))]
+        return [(_GATHERED, None if bucket < 0 else steps.match_bucket(folder, bucket, rows[LEFT], rows[RIGHT]))]
 
+    counted = wiring.each(
+        ready | wiring.step("FilesToCount", lambda state: _numbered(steps.countable_files(state))), "CountKeys",
+        steps.count_keys_of,
+    )  # fmt: skip
+    spread = wiring.once(counted, "HotKeys", lambda found: [steps.find_hot_keys(folder, found)])
     sides = {LEFT: keyed(LEFT, "KeyLeft"), RIGHT: keyed(RIGHT, "KeyRight")}
     return sides | "GroupByBucket" >> beam.CoGroupByKey() | wiring.step("MatchBuckets", match)
 

@@ -13,9 +13,9 @@ from typing import TypeVar
 import pyarrow as pa
 from sqlglot import exp
 
-from pipelines import engine, progress
+from pipelines import engine, hot, progress
 from pipelines.assemble import Chunk, Written, assembler, let_go
-from pipelines.buckets import bucket_rows, from_bytes, split_batches
+from pipelines.buckets import bucket_rows, frequent_keys, from_bytes, split_batches
 from pipelines.general import found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
 from pipelines.layout import Layout, make_layout
@@ -30,6 +30,7 @@ from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 _T = TypeVar("_T")
 _STATE, _MADE, _ROUTED, _SUMMARY = "state.pickle", "made.pickle", "routed.pickle", "summary.pickle"
+_HOT = "hot.pickle"
 
 
 @dataclass(frozen=True)
@@ -174,12 +175,39 @@ def match_part(part: FilePart) -> int:
     return part.number
 
 
+def countable_files(state: RunState) -> list[FilePart]:
+    """The files of the sides that have room for a hot key."""
+    return [
+        FilePart(state.scratch, number, part)
+        for side in (LEFT, RIGHT)
+        if state.relations[side].rows > hot.MOST_ROWS
+        for number, part in enumerate(state.relations[side].each_file())
+    ]
+
+
+def count_keys_of(part: FilePart) -> tuple[str, hot.Counts]:
+    """A file's frequent keys, with its side."""
+    state = _kept(Path(part.folder), _STATE, RunState)
+    least = hot.least_count(len(state.relations[part.rows.side].files))
+    files = [f.path for f in part.rows.files]
+    with engine.connect(state.folder, engine.engine_memory(state.memory), files) as connection:
+        return part.rows.side, frequent_keys(connection, state.plan, state.sides(), part.rows, least)
+
+
+def find_hot_keys(folder: Path, counted: list[tuple[str, hot.Counts]]) -> RunState:
+    """Leave the hot keys for those who spread the rows; gives the state on."""
+    state = _kept(folder, _STATE, RunState)
+    _keep(folder, _HOT, hot.hot_keys(counted, state.buckets))
+    return state
+
+
 def keyed_rows(part: FilePart) -> Iterator[tuple[int, bytes]]:
     """One file's rows as (bucket, Arrow stream)."""
     state = _kept(Path(part.folder), _STATE, RunState)
     files = [f.path for f in part.rows.files]
     with engine.connect(state.folder, engine.engine_memory(state.memory), files) as connection:
-        yield from split_batches(connection, state.plan, state.sides(), part.rows, state.buckets)
+        keys = _kept(Path(part.folder), _HOT, tuple)
+        yield from split_batches(connection, state.plan, state.sides(), part.rows, state.buckets, keys)
 
 
 def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> int:

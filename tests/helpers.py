@@ -130,6 +130,8 @@ def _broadcast(state: steps.RunState) -> None:
 
 
 def _shuffle(state: steps.RunState) -> None:
+    counted = [steps.count_keys_of(part) for part in reversed(steps.countable_files(state))]
+    state = steps.find_hot_keys(state.folder, counted)
     buckets: dict[int, dict[str, list[bytes]]] = {}
     for side in ("l", "r"):
         for part in steps.side_files(state, side):

@@ -14,7 +14,8 @@ from sqlglot import exp
 
 from recipe.columns import Kind
 from recipe.compiler.plan import Parse, SideInput
-from recipe.compiler.report import TEXT_AS_DATE, TEXT_AS_NUMBER, TYPE_MISMATCH
+from recipe.compiler.report import TEXT_AS_DATE, TEXT_AS_NUMBER, TYPE_MISMATCH, UNTRACEABLE
+from recipe.compiler.rowwise import row_values
 from recipe.compiler.typed import (
     DERIVED_SCALE,
     EXACT_SCALE,
@@ -33,6 +34,7 @@ from recipe.compiler.typed import (
 )
 
 _TABLES = {"l": "left_src", "r": "right_src"}
+_CAST = "read each part with CAST before, where it is still one record's"
 
 
 def mismatch(shared: Shared, message: str, at: exp.Expression) -> Typed:
@@ -227,7 +229,7 @@ def _text_as_number(shared: Shared, value: Typed, at: exp.Expression) -> Typed:
     if value.literal:
         number = number_literal(value.tree.name)
         return number or mismatch(shared, f"{value.tree.name!r} is not a number", at)
-    form = _format(shared, value)
+    form = _format(shared, value, at)
     tree = call("KALLA_NUMBER", value.tree, text(form.decimal), text(form.thousands))
     parsed = value.with_tree(tree, Kind.DECIMAL, PARSED_SCALE)
     name = _remember(shared, value, parsed, at)
@@ -237,7 +239,7 @@ def _text_as_number(shared: Shared, value: Typed, at: exp.Expression) -> Typed:
 
 def _text_as_time(shared: Shared, value: Typed, at: exp.Expression, target: Kind) -> Typed:
     function = "KALLA_DATE" if target == Kind.DATE else "KALLA_TIMESTAMP"
-    order = _format(shared, value).date_order
+    order = _format(shared, value, at).date_order
     parsed = value.with_tree(call(function, value.tree, text(order)), target)
     name = _remember(shared, value, parsed, at)
     shared.findings.warn(TEXT_AS_DATE, f"{name} is text and is read as a {target}, in the order {order}", at)
@@ -270,38 +272,45 @@ def _literal_as_boolean(shared: Shared, value: Typed, at: exp.Expression) -> Typ
     return value.with_tree(exp.Boolean(this=word == "true"), Kind.BOOLEAN)
 
 
-def _format(shared: Shared, value: Typed) -> SideInput:
-    """The format of the side the text comes from; the neutral one where it comes from both."""
-    if len(value.sides) == 1:
-        return shared.sides[next(iter(value.sides))]
-    return SideInput(None, ())
+def _format(shared: Shared, value: Typed, at: exp.Expression) -> SideInput:
+    """The format of the side the text comes from. Text that can come from either has theirs, if it is the same."""
+    sides = [shared.sides[side] for side in sorted(value.sides)]
+    forms = {(side.decimal, side.thousands, side.date_order) for side in sides}
+    if len(forms) > 1:
+        message = (
+            f"{_said(shared, at)} is text of either side, and the two write numbers and dates differently: {_CAST}"
+        )
+        shared.findings.problem(UNTRACEABLE, message, at)
+    return sides[0] if sides else SideInput(None, ())
 
 
 def _remember(shared: Shared, value: Typed, parsed: Typed, at: exp.Expression) -> str:
     """Note the parse for the run's count of unparseable values; give the text's name for people."""
-    tables = {c.table for c in value.tree.find_all(exp.Column)}
     said = f"{_TABLES[value.origin[0]]}.{value.origin[1]}" if value.origin else _said(shared, at)
-    if len(value.sides) != 1 or len(tables) != 1:
+    values = row_values(shared, value.tree)
+    if values is None:
+        kind = "number" if parsed.tree.name == "KALLA_NUMBER" else "date"
+        message = (
+            f"{said} is text that several records make, and no record could be named where it is no {kind}: {_CAST}"
+        )
+        shared.findings.problem(UNTRACEABLE, message, at)
         return said
-    (side,), (table,) = value.sides, tables
-    if value.origin is None and table not in shared.usage.aliases:
-        return said  # computed by a sub-query: it is no value of one source row
-    entry = _over_source(value, parsed.tree, side, said)
-    if entry not in shared.usage.parses:
-        shared.usage.parses.append(entry)
+    for alias, tree in values:
+        if not alias:  # a constant branch
+            continue
+        entry = _over_source(tree, parsed.tree, shared.usage.aliases[alias], said)
+        if entry not in shared.usage.parses:
+            shared.usage.parses.append(entry)
     return said
 
 
-def _over_source(value: Typed, parsed: exp.Expression, side: str, said: str) -> Parse:
+def _over_source(text_tree: exp.Expression, parsed: exp.Expression, side: str, said: str) -> Parse:
     """The text and its parse written over the source row itself (table ``l`` or ``r``)."""
-    if value.origin is not None:
-        plain: exp.Expression = exp.column(exp.to_identifier(value.origin[1], quoted=True))
-    else:
-        plain = value.tree.copy()
+    plain = text_tree.copy()
     for column in plain.find_all(exp.Column):
         column.set("table", exp.to_identifier(side))
     again = call(parsed.name, plain.copy(), *[a.copy() for a in parsed.expressions[1:]])
-    return Parse(side, plain, again, value.origin[1] if value.origin is not None else said)
+    return Parse(side, plain, again, plain.name if isinstance(plain, exp.Column) else said)
 
 
 def _said(shared: Shared, at: exp.Expression) -> str:

@@ -15,6 +15,7 @@ from recipe.compiler.logic import lower_condition
 from recipe.compiler.lowering import Lowering
 from recipe.compiler.refusals import explain, refuse_clauses
 from recipe.compiler.report import FORBIDDEN, SYNTAX, UNKNOWN_TABLE, UNSUPPORTED, UNTRACEABLE
+from recipe.compiler.rowwise import note_columns
 from recipe.compiler.scope import BASE_TABLES, BoundColumn, Scope, Source, base_columns, find, plan_column
 from recipe.compiler.typed import Shared, Typed, merged
 
@@ -163,6 +164,7 @@ def _source(
     if query is None:
         return None
     safe = binder.shared.fresh("d")
+    note_columns(binder.shared, query, safe)
     columns = _derived(query.items, binder.visible(query, node.args.get("alias")), safe, query.complete)
     return FromItem(Source(node.alias, safe, columns), join, query=query, holds=query.holds)
 
@@ -188,6 +190,7 @@ def _table(binder: QueryBinder, node: exp.Table, join: str, ctes: tuple[Cte, ...
 
 def _cte_source(binder: QueryBinder, node: exp.Table, join: str, cte: Cte) -> FromItem:
     safe = binder.shared.fresh("d")
+    note_columns(binder.shared, cte.query, safe)
     columns = _derived(cte.columns, cte.visible, safe, cte.query.complete)
     alias = node.args.get("alias")
     given = [c.name for c in (alias.args.get("columns") or [])] if alias is not None else []

@@ -74,6 +74,11 @@ class Hidden:
         return self.left if side == LEFT else self.right
 
 
+# A value row by row: for each base table it can come from, that table's name in the plan ("" for a constant) and the
+# value over its columns.
+RowValues = tuple[tuple[str, exp.Expression], ...]
+
+
 @dataclass
 class Usage:
     """What a statement reads, collected while names are resolved."""
@@ -81,6 +86,7 @@ class Usage:
     columns: list[tuple[str, str]] = field(default_factory=list)  # (side, column), in order of first use
     parses: list[Parse] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)  # safe table name -> side, base tables only
+    rows: dict[tuple[str, str], RowValues] = field(default_factory=dict)  # column of a sub-query -> its row values
     tables: set[str] = field(default_factory=set)  # sides named anywhere in the statement
     broken: bool = False  # a source could not be bound, so that a side may only seem to be missing
 

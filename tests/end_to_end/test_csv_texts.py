@@ -146,3 +146,21 @@ def test_leading_zeros_survive_and_text_equals_text_only(tmp_path: Path) -> None
     found = manifest(tmp_path / "out")
     assert found["counts"]["matched_count"] == 1
     assert found["counts"]["unmatched_left_count"] == 1
+
+
+def test_texts_that_a_sub_query_computes_are_told_of(tmp_path: Path) -> None:
+    refs = {"id": ["1", "2", "3"], "ref": ["a", "b", "c"]}
+    left = write_csv(tmp_path / "l.csv", {**refs, "amt": ["EUR 5", "EUR x", "EUR 7"]})
+    right = write_csv(tmp_path / "r.csv", {**refs, "amt": ["5", "5", "y"]})
+    sql = (
+        "WITH p AS (SELECT id, ref, REPLACE(amt, 'EUR ', '') AS a FROM left_src) "
+        "SELECT p.id, r.id FROM p JOIN right_src r ON p.ref = r.ref AND tolerance_match(p.a, r.amt, 1)"
+    )
+    found = drive(document(sql, source(left, ["id"]), source(right, ["id"])), tmp_path / "out")
+    assert found["matched_count"] == 1
+    assert found["reasons"]["left"] == {"not_in_result": 1, "unparseable": 1}
+    assert found["reasons"]["right"] == {"not_in_result": 1, "unparseable": 1}
+    told = [w["message"] for w in found["warnings"] if w["code"] == "run.unparseable_values"]
+    assert [message.startswith("1 values of") for message in told] == [True, True]
+    assert "'p.a'" in told[0]
+    assert "'amt'" in told[1]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import shards, slices
+from pipelines import hot, shards, slices
 from pipelines.evidence import verify
 from tests.conftest import whole_runs
 from tests.end_to_end import judge
@@ -69,6 +69,17 @@ def test_weak_keys_and_kept_candidates_agree(
     monkeypatch.setattr(shards, "_MOST_KEPT", kept)
     folder = numbered()
     drive(recipe(case, folder), folder / "out", strategy=strategy, partitions=3)
+    check(case, folder / "out")
+
+
+@whole_runs
+@given(case=cases(equi=True), most=st.integers(1, 4), partitions=st.integers(1, 4))
+def test_hot_keys_are_split_and_nothing_changes(
+    case: Case, most: int, partitions: int, numbered: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hot, "MOST_ROWS", most)
+    folder = numbered()
+    drive(recipe(case, folder, 3), folder / "out", strategy="shuffle", partitions=partitions)
     check(case, folder / "out")
 
 

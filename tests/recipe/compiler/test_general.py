@@ -10,9 +10,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from sqlglot import exp
 
 from recipe import RecipeError
 from recipe.compiler import MatchPlan, PlanClass, compile_match_sql
+from recipe.errors import RecipeError
 from tests.recipe.compiler.engine import FUNCTIONS, LEFT, RIGHT, Run, lowered
 
 _RIGHT = replace(RIGHT, decimal=".", thousands="")
@@ -265,15 +267,63 @@ def test_numbers_and_columns_of_general_plans() -> None:
     assert [(p.side, p.column) for p in plan.parses] == [("r", "amount_text")]
 
 
-def test_text_of_a_sub_query_is_read_by_its_sides_format() -> None:
-    plan = compile_match_sql(
-        "SELECT l.id, p.a FROM left_src l JOIN (SELECT ref, MIN(amount_text) AS a FROM right_src GROUP BY ref) p "
-        "ON l.ref = p.ref AND l.amount = p.a",
-        LEFT, RIGHT, FUNCTIONS,
-    )  # fmt: skip
+COMPUTED = "(SELECT ref, {} AS a FROM right_src{}) p"
+READ = "SELECT l.id, p.a FROM left_src l JOIN {} ON l.ref = p.ref AND l.amount = p.a"
+
+
+@pytest.mark.parametrize(
+    ("computed", "names"),
+    [
+        ("amount_text", ["amount_text"]),
+        ("TRIM(amount_text)", ["amount_text"]),
+        ("amount_text || ref", ["amount_text", "ref"]),
+        ("'1' || amount_text", ["amount_text"]),
+    ],
+)
+def test_text_of_a_sub_query_is_read_by_its_sides_format_and_told_of(computed: str, names: list[str]) -> None:
+    plan = compile_match_sql(READ.format(COMPUTED.format(computed, "")), LEFT, RIGHT, FUNCTIONS)
     assert plan.traced is not None
     assert "KALLA_NUMBER(d3.\"a\", ',', '.')" in plan.traced.tree.sql(dialect="duckdb")
-    assert plan.parses == ()  # no value of one source row
+    (parse,) = plan.parses
+    assert parse.side == "r"
+    assert parse.parsed.expressions[0] == parse.text
+    columns = list(parse.text.find_all(exp.Column))
+    assert ({c.table for c in columns}, sorted(c.name for c in columns)) == ({"r"}, names)
+
+
+def test_text_through_ctes_unions_and_groups_is_told_of_by_side() -> None:
+    sql = (
+        "WITH u AS (SELECT ref, TRIM(amount_text) AS a FROM left_src UNION ALL SELECT ref, amount_text FROM right_src), "
+        "v AS (SELECT ref, a || '0' AS b FROM u) SELECT ref, SUM(CAST(b AS numeric)) FROM v GROUP BY ref"
+    )
+    plan = compile_match_sql(sql, replace(LEFT, decimal=".", thousands=""), _RIGHT, FUNCTIONS)
+    assert sorted(p.side for p in plan.parses) == ["l", "r"]
+    assert {c.name for p in plan.parses for c in p.text.find_all(exp.Column)} == {"amount_text"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        READ.format(COMPUTED.format("MIN(amount_text)", " GROUP BY ref")),
+        "SELECT l.id, r.id" + JOIN + " AND CAST(l.ref || r.ref AS numeric) = 1",
+        "SELECT l.id, CAST(LAG(r.ref) OVER (ORDER BY l.id, r.id) AS numeric)" + JOIN,
+    ],
+)
+def test_text_that_several_records_make_is_not_read(sql: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        compile_match_sql(sql, LEFT, _RIGHT, FUNCTIONS)
+    (problem,) = caught.value.details
+    assert problem["code"] == "recipe.sql.untraceable"
+    assert "text that several records make" in problem["message"]
+
+
+def test_text_of_either_side_needs_one_format() -> None:
+    sql = (
+        "SELECT ref, SUM(CAST(a AS numeric)) FROM (SELECT ref, amount_text AS a FROM left_src UNION ALL "
+        "SELECT ref, amount_text FROM right_src) u GROUP BY ref"
+    )
+    with pytest.raises(RecipeError, match="write numbers and dates differently"):
+        compile_match_sql(sql, replace(LEFT, decimal="."), replace(RIGHT, decimal=","), FUNCTIONS)
 
 
 def test_plans_survive_pickling() -> None:
