@@ -12,7 +12,6 @@ import duckdb
 import pytest
 from sqlglot import exp
 
-from recipe import RecipeError
 from recipe.compiler import MatchPlan, PlanClass, compile_match_sql
 from recipe.errors import RecipeError
 from tests.recipe.compiler.engine import FUNCTIONS, LEFT, RIGHT, Run, lowered
