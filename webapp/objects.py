@@ -54,7 +54,12 @@ class Upload:
 
     def uri(self, bucket: str) -> str:
         """The address; decoding it once gives the file name back."""
-        return f"s3://{bucket}/{self.session_id}/{self.upload_id}/{_HEX_ESCAPE.sub('%25', self.filename)}"
+        return f"s3://{bucket}/{self.session_id}/{self.upload_id}/{_escaped(self.filename)}"
+
+
+def _escaped(name: str) -> str:
+    """A name in an address: what decoding would change, and the star, which would make a pattern of it."""
+    return _HEX_ESCAPE.sub("%25", name).replace("*", "%2A")
 
 
 def check_session(session_id: str) -> bool:
