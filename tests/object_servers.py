@@ -197,8 +197,8 @@ def _stopped(process: subprocess.Popen[bytes] | None) -> None:
 
 @dataclass
 class Line:
-    """A TCP proxy before a server. ``cut_after`` holds, for connections to come, how many bytes of answers pass before
-    the connection is reset; connections beyond the list are left alone. ``down`` refuses to pass anything."""
+    """A TCP proxy before a server. Each number in ``cut_after`` cuts one connection, the next that carries answers, after
+    so many bytes. ``down`` refuses new connections."""
 
     target: int
     port: int = 0
@@ -225,10 +225,12 @@ class Line:
             _reset(near)
             return
         far = socket.create_connection(("127.0.0.1", self.target), timeout=60)
-        budget = self.cut_after.pop(0) if self.cut_after else None
+        budget: int | None = None
         threading.Thread(target=_pump, args=(near, far), daemon=True).start()
         with contextlib.suppress(OSError):
             while data := far.recv(1 << 16):
+                if budget is None and self.cut_after:
+                    budget = self.cut_after.pop(0)
                 part = data if budget is None else data[:budget]
                 near.sendall(part)
                 self.passed += len(part)
@@ -253,7 +255,8 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 def _reset(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
+        connection.shutdown(socket.SHUT_RDWR)  # the other thread waits for data, which keeps it open
+    connection.close()
 
 
 @contextlib.contextmanager

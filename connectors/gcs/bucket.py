@@ -66,7 +66,8 @@ class GcsBucket(Bucket):
         """The bytes of a range at once. Raises as ``Bucket.body``."""
         try:
             with self._translated(key):
-                data: bytes = self._blob(key).download_as_bytes(
+                blob = _client().bucket(self.name).blob(key, generation=int(identity["generation"]))
+                data: bytes = blob.download_as_bytes(
                     start=start,
                     end=stop - 1,
                     raw_download=True,  # as stored: a gzip object is not unpacked on the way
@@ -78,6 +79,8 @@ class GcsBucket(Bucket):
         except ConnectorError as error:
             if error.code == "storage.unreachable":
                 raise Interrupted(error.message) from error
+            if error.code == "storage.not_found":  # this generation of it
+                raise buckets.object_changed(self.shown(key)) from error
             raise
         if len(data) != stop - start:
             raise Interrupted("the connection ended early")

@@ -18,6 +18,7 @@ def translated(name: str, key: str, is_there: Callable[[], bool]) -> Iterator[No
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
     from requests import exceptions as http
+    from urllib3.exceptions import HTTPError
 
     place = f"gs://{name}/{key}"
     try:
@@ -30,7 +31,14 @@ def translated(name: str, key: str, is_there: Callable[[], bool]) -> Iterator[No
         raise buckets.denied(place, "the store does not accept the credentials", _KEYS) from None
     except (auth.DefaultCredentialsError, auth.RefreshError):
         raise buckets.denied(place, "there are no credentials that work", _KEYS) from None
-    except (api.ServerError, api.TooManyRequests, api.RetryError, auth.TransportError, http.RequestException) as error:
+    except (
+        api.ServerError,
+        api.TooManyRequests,
+        api.RetryError,
+        auth.TransportError,
+        http.RequestException,
+        HTTPError,  # met while an answer is read on, the session's own errors give way to these
+    ) as error:
         raise buckets.unreachable(place, type(error).__name__, _ENDPOINT) from None
     except (api.GoogleAPICallError, ValueError) as error:
         raise buckets.failed(place, type(error).__name__) from None

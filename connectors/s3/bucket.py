@@ -138,14 +138,22 @@ class S3Bucket(Bucket):
         return translated(self.name, key, self._is_there)
 
     def _is_there(self) -> bool:
-        """Whether the bucket exists; another answer than yes or no is an error of its own."""
-        try:
-            with translated(self.name, "", lambda: False):
-                self._client().head_bucket(Bucket=self.name)
-        except ConnectorError as error:
-            if error.code == "storage.bucket_missing":
-                return False
-            raise
+        """Whether the bucket exists; another answer than yes or no is an error of its own.
+
+        A listing is asked for, since the answer to a HEAD has no room for a reason: wrong keys may look like 404 there.
+        """
+        from botocore.exceptions import ClientError
+
+        with translated(self.name, "", lambda: False):
+            try:
+                self._client().list_objects_v2(Bucket=self.name, MaxKeys=1)
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code")
+                if code == "AccessDenied":
+                    return True  # there, though these keys may not list it
+                if code == "NoSuchBucket":
+                    return False
+                raise
         return True
 
     def _raised(self, work: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ _MISSING_KEY = ("NoSuchKey", "NoSuchVersion", "404", "NotFound", "NoSuchUpload")
 _DENIED = (
     "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "403", "401",
     "AllAccessDisabled", "AccountProblem", "RequestTimeTooSkewed", "Forbidden", "TokenRefreshRequired",
+    "XAdminUserNotFound",  # versitygw, of an access key that it does not know
 )  # fmt: skip
 _CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "307", "IllegalLocationConstraintException")
