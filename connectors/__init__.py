@@ -12,6 +12,7 @@ from connectors.errors import (
     SourceNotFound,
     SourceUnreachable,
 )
+from connectors.folders import ObjectFolder, is_object_address
 from connectors.local_files import sha256_file
 from connectors.registry import connector_for, connector_types, load_driver
 from connectors.s3.settings import S3Settings
@@ -25,6 +26,7 @@ __all__ = [
     "ConnectorError",
     "Listed",
     "MissingDriver",
+    "ObjectFolder",
     "Preview",
     "S3Settings",
     "Snapshot",
@@ -37,6 +39,7 @@ __all__ = [
     "bucket_of",
     "connector_for",
     "connector_types",
+    "is_object_address",
     "load_driver",
     "ragged_rows",
     "sha256_file",

@@ -6,7 +6,7 @@ import io
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,7 +72,7 @@ class ObjectFile(StoredFile):
 
     @contextmanager
     def stream(self, start: int = 0, stop: int | None = None) -> Iterator[Reader]:
-        with as_source(), _Stream(self, self._state(), start, stop) as reader:
+        with as_source(), object_stream(self.bucket, self.key, self._state(), start, stop) as reader:
             yield reader
 
     def open(self) -> Any:
@@ -82,11 +82,21 @@ class ObjectFile(StoredFile):
         return self.identity() if self.state is None else self.state
 
 
+def object_stream(
+    bucket: Bucket, key: str, state: Identity, start: int = 0, stop: int | None = None
+) -> AbstractContextManager[Reader]:
+    """The bytes of one version of an object in order, resumed where the connection breaks off.
+
+    Raises ConnectorError as ``Bucket`` does, also while it is read.
+    """
+    return _Stream(bucket, key, state, start, stop)
+
+
 class _Stream:
     """The bytes of a range in order, over as many requests as it takes."""
 
-    def __init__(self, file: ObjectFile, state: Identity, start: int, stop: int | None) -> None:
-        self._file, self._state = file, state
+    def __init__(self, bucket: Bucket, key: str, state: Identity, start: int, stop: int | None) -> None:
+        self._bucket, self._key, self._state = bucket, key, state
         self._at = start
         self._end = int(state["size"]) if stop is None else min(stop, int(state["size"]))
         self._window = _FIRST_WINDOW if stop is None else max(self._end - start, 1)
@@ -124,7 +134,7 @@ class _Stream:
             except Interrupted as cut:
                 self._drop()
                 if attempt == ATTEMPTS - 1:
-                    raise _cut_off(self._file.shown, self._at, self._end, cut) from cut
+                    raise _cut_off(self._bucket.shown(self._key), self._at, self._end, cut) from cut
                 _pause(attempt)
                 continue
             self._at += len(data)
@@ -137,7 +147,7 @@ class _Stream:
         if self._body is None:
             stop = min(self._at + self._window, self._end)
             self._window = min(self._window * 4, max(_LARGEST_WINDOW, self._window))
-            self._body = self._file.bucket.body(self._file.key, self._state, self._at, stop)
+            self._body = self._bucket.body(self._key, self._state, self._at, stop)
             self._body_end = stop
         return self._body
 
@@ -152,9 +162,10 @@ def _pause(attempt: int) -> None:
     time.sleep(longest * (0.5 + random.random() / 2))  # noqa: S311 - spreads repeats, protects nothing
 
 
-def _cut_off(shown: str, at: int, end: int, cut: Interrupted) -> SourceUnreachable:
-    return SourceUnreachable(
+def _cut_off(shown: str, at: int, end: int, cut: Interrupted) -> ConnectorError:
+    return ConnectorError(
         f"The connection broke off {ATTEMPTS} times while {shown} was read, at byte {at:,} of {end:,}: {cut}.",
+        code="storage.unreachable",
         hint="Nothing of it was used. Check the network and the store, then run again.",
     )
 
@@ -182,7 +193,8 @@ class _Seekable(io.RawIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         stop = int(self._state["size"]) if size is None or size < 0 else self._at + size
-        with as_source(), _Stream(self._file, self._state, self._at, stop) as stream:
+        file = self._file
+        with as_source(), object_stream(file.bucket, file.key, self._state, self._at, stop) as stream:
             data = stream.read(stop - self._at)
         self._at += len(data)
         return data

@@ -19,6 +19,9 @@ LEAST_MEMORY = 512 << 20
 class RunRequest:
     """``recipe`` is a path or a whole document. Sizes in bytes; None means the default of the machine.
 
+    ``output`` is a folder, or one of an object store (``s3://bucket/folder``): then ``scratch`` is where the run works
+    on this machine, below the folder for temporary files unless given.
+
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit.
     """
@@ -34,6 +37,7 @@ class RunRequest:
     overwrite: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     roots: list[str] | None = None
+    scratch: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

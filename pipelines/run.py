@@ -36,12 +36,13 @@ from pipelines.manifest import (
     write_manifest,
 )
 from pipelines.options import RunRequest
+from pipelines.outputs import output_of
 from pipelines.parent import end_with_parent
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
-from pipelines.workdir import WorkDir, check_output
+from pipelines.workdir import WorkDir
 from recipe import LEFT, RIGHT, KallaError, Kind
 
 _CORES = os.cpu_count() or 1
@@ -51,11 +52,11 @@ _AMPLE_MEMORY = 3 << 30
 def execute(request: RunRequest) -> dict[str, Any]:
     """Run from recipe to committed evidence; returns the outcome. Raises KallaError; then nothing is committed."""
     started = time.time()
-    output = Path(request.output).absolute()
+    output = output_of(request.output, request.scratch)
     prepared = prepare(request)
-    check_output(output, request.overwrite)
+    output.check(request.overwrite)
     progress.emit("planned", **prepared.run_plan.as_dict())
-    with WorkDir(output, request.run_id) as work:
+    with output.work(request.run_id) as work:
         with contextlib.ExitStack() as stack:
             snapshots = open_snapshots(stack, prepared.connectors)
             hashes = stack.enter_context(content_hashes(prepared.connectors))
@@ -74,7 +75,7 @@ def execute(request: RunRequest) -> dict[str, Any]:
         document = _manifest(request, prepared, snapshots, state, summary, started)
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
-    return outcome(request, document, output, time.time() - started)
+    return outcome(request, document, output.shown, time.time() - started)
 
 
 def open_snapshots(stack: contextlib.ExitStack, connectors: Mapping[str, Connector]) -> dict[str, Snapshot]:
@@ -195,7 +196,7 @@ def _manifest(
     )  # fmt: skip
 
 
-def outcome(request: RunRequest, document: dict[str, Any], output: Path, seconds: float) -> dict[str, Any]:
+def outcome(request: RunRequest, document: dict[str, Any], output: str, seconds: float) -> dict[str, Any]:
     """What a launcher learns of a completed run."""
     return {
         "run_id": request.run_id,
@@ -204,7 +205,7 @@ def outcome(request: RunRequest, document: dict[str, Any], output: Path, seconds
         "reasons": document["reasons"],
         "control_totals": document["control_totals"],
         "warnings": document["warnings"],
-        "evidence": str(output),
+        "evidence": output,
         "strategy": document["plan"]["strategy"],
         "engine": document["plan"]["engine"],
         "runner": document["plan"]["runner"],

@@ -30,7 +30,8 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @click.argument("recipe", type=click.Path())
 @click.option(
     "--output", type=click.Path(), metavar="DIR",
-    help=f"The folder for the evidence, new or empty; {_DEFAULT_FOLDER}/<recipe id> unless given.",
+    help="The folder for the evidence, new or empty, perhaps in a store (s3://bucket/folder);"
+    f" {_DEFAULT_FOLDER}/<recipe id> unless given.",
 )  # fmt: skip
 @strategy_option
 @engine_option
@@ -79,16 +80,17 @@ def _launched(request: RunRequest, show: bool) -> dict[str, Any]:
         return outcome
     finally:
         if not completed:
-            _clear(Path(request.output).absolute())
+            _clear(request.output)
 
 
-def _clear(output: Path) -> None:
+def _clear(output: str) -> None:
     """A run that was killed could not remove its own work folder."""
-    mark = f".{output.name}.kalla-"
-    if output.parent.is_dir() and any(entry.name.startswith(mark) for entry in output.parent.iterdir()):
-        from pipelines.workdir import remove_abandoned
+    from pipelines.outputs import local_place
+    from pipelines.workdir import remove_abandoned
 
-        remove_abandoned(output)
+    place = local_place(output)
+    if place.parent.is_dir():
+        remove_abandoned(place)
 
 
 def failure(outcome: dict[str, Any], debug: bool) -> Failed:
