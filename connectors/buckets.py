@@ -87,6 +87,10 @@ class Bucket(ABC):
         """Make the bucket where it is missing; whether it was."""
 
     @abstractmethod
+    def allow_browsers(self) -> None:
+        """Let pages of any origin send objects by signed links: the link is the permission, not the page it is on."""
+
+    @abstractmethod
     def upload_link(self, key: str, seconds: int) -> str | None:
         """A link that takes an object by PUT from a browser for so long; None where links cannot be signed."""
 

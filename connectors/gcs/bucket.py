@@ -127,6 +127,12 @@ class GcsBucket(Bucket):
             _client().create_bucket(self.name, timeout=_TIMEOUT, retry=_retry())
         return True
 
+    def allow_browsers(self) -> None:
+        with self._translated(""):
+            bucket = _client().bucket(self.name)
+            bucket.cors = [{"origin": ["*"], "method": ["PUT"], "responseHeader": ["*"], "maxAgeSeconds": 3600}]
+            bucket.patch(timeout=_TIMEOUT, retry=_retry())
+
     def upload_link(self, key: str, seconds: int) -> str | None:
         """None for credentials without a private key."""
         load_driver("google.auth", "gcs")

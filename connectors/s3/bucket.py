@@ -117,7 +117,6 @@ class S3Bucket(Bucket):
         return True
 
     def allow_browsers(self) -> None:
-        """Let pages of any origin use signed upload links: the link is the permission, not the page it is on."""
         rule = {"AllowedMethods": ["PUT"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"], "MaxAgeSeconds": 3600}
         with self._translated(""):
             self._client().put_bucket_cors(Bucket=self.name, CORSConfiguration={"CORSRules": [rule]})

@@ -297,12 +297,13 @@ class Supervisor:
 
         request = RunRequest(
             recipe=job.document,
-            output=str(job.output.folder),
+            output=job.output.target,
             run_id=job.run_id,
             partitions=self.settings.partitions,
             memory_limit=self._parts.memory_limit,
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
+            scratch=str(self.settings.staging_path / "runner" / "work"),
         )
         note(logging.INFO, "A job starts.", run_id=job.run_id)
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)

@@ -29,7 +29,7 @@ from recipe import (
 )
 from webapp.context import Kalla
 from webapp.errors import ServiceError
-from webapp.objects import local_address
+from webapp.objects import stored_upload
 from webapp.services import note, utc_text
 from webapp.services.addresses import check_address
 from webapp.services.columns import columns_of, missing_columns
@@ -293,7 +293,7 @@ def _with_given(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> R
     source: Source = getattr(recipe.sources, side)
     if source.type == "file":
         uri = None if given is None else given.uri
-        if uri is None or local_address(app.settings, uri) is None:
+        if uri is None or stored_upload(app.settings, uri) is None:
             raise _file_required(side, source.alias)
     if given is None:
         return recipe
@@ -342,7 +342,7 @@ def _check_side(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> N
     source: Source = getattr(recipe.sources, side)
     uri = source.uri or ""
     check_address(app, source.type, uri)
-    if local_address(app.settings, uri) is None:
+    if stored_upload(app.settings, uri) is None:
         return
     schema = columns_of(app, source)
     missing = missing_columns(source, schema, is_disposable=given is not None and given.is_disposable)
