@@ -152,6 +152,7 @@ class GcsBucket(Bucket):
         return translated(self.name, key, self._is_there)
 
     def _is_there(self) -> bool:
+        _driver()
         with translated(self.name, "", lambda: False):
             found: bool = _client().bucket(self.name).exists(timeout=_TIMEOUT, retry=_retry())
         return found

@@ -55,11 +55,12 @@ class _Reader:
 
 
 def _keys(read: _Reader) -> tuple[str | None, str | None, str | None]:
+    token = read("AWS_SESSION_TOKEN") or None
     own, amazon = ("S3_ACCESS_KEY", "S3_SECRET_KEY"), ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     for names in (own, amazon):
         found = [read(name) for name in names]
         if all(found):
-            return found[0], found[1], (read("AWS_SESSION_TOKEN") or None) if names is amazon else None
+            return found[0], found[1], token if names is amazon else None
         if any(found):
             missing = names[0 if found[1] else 1]
             raise _invalid(f"{missing} is not set.", f"{names[0]} and {names[1]} belong together.")
@@ -67,7 +68,7 @@ def _keys(read: _Reader) -> tuple[str | None, str | None, str | None]:
 
 
 def _endpoint(read: _Reader, name: str) -> str | None:
-    text = read(name)
+    text, allow_http = read(name), read("AWS_ALLOW_HTTP").lower() == "true"
     if not text:
         return None
     try:
@@ -79,7 +80,7 @@ def _endpoint(read: _Reader, name: str) -> str | None:
         raise _invalid(
             f"{name} is not the address of a server.", "Write https://host or http://host:port, without a user."
         )
-    if parts.scheme == "http" and name == "AWS_ENDPOINT_URL" and read("AWS_ALLOW_HTTP").lower() != "true":
+    if parts.scheme == "http" and name == "AWS_ENDPOINT_URL" and not allow_http:
         raise _invalid("AWS_ENDPOINT_URL has no encryption.", "Use https, or set AWS_ALLOW_HTTP=true, or S3_ENDPOINT.")
     return text.rstrip("/")
 

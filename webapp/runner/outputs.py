@@ -62,7 +62,7 @@ def _in_store(path: str, run_id: str, settings: Settings) -> Output:
     folder = ObjectFolder.at(path)
     google = settings.store == "gs"
     bucket, below = (settings.gcs_bucket, GCS_RESULTS) if google else (settings.results_bucket, "")
-    if folder.bucket.name != bucket or not folder.prefix.startswith(below) or folder.prefix == below:
+    if folder.bucket.name != bucket or not folder.prefix.startswith(below) or folder.prefix in (below, f"{below}runs/"):
         place = f"{settings.store}://{bucket}/{below}"
         raise _forbidden("output_path is not in the results bucket.", f"Use a folder below {place}.")
     _check_owner(run_id, lambda: folder.read(_MANIFEST, _MOST_MANIFEST))

@@ -32,8 +32,8 @@ _PAGE = 1000
 
 
 def presign(app: Kalla, body: Mapping[str, Any], base_url: str = "") -> dict[str, Any]:
-    """``{upload_id, presigned_url, s3_uri}`` for ``filename`` and ``session_id``; the link takes one file. It leads to the
-    object store where there is one, else to the app at ``base_url``, as the browser knows it, and there works once.
+    """``{upload_id, presigned_url, s3_uri}`` for ``filename`` and ``session_id``; the link takes one file. It leads to
+    the object store where there is one, else to the app at ``base_url``, as the browser knows it; there it works once.
 
     Raises ServiceError ``request.invalid_body``,
     ``upload.invalid_name``, ``upload.unsupported_type``.
