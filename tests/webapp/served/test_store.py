@@ -20,11 +20,12 @@ SQL = (
 )
 
 
-@pytest.fixture
-def kalla(s3_store: S3Server, tmp_path: Path) -> Iterator[Served]:
-    number = tmp_path.stat().st_ino
+@pytest.fixture(scope="module")
+def kalla(s3_process: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("stored")
+    number = folder.stat().st_ino
     buckets = {"S3_UPLOADS_BUCKET": f"uploads-{number}", "S3_RESULTS_BUCKET": f"results-{number}"}
-    with served(tmp_path, **s3_store.environment(), **buckets) as found:
+    with served(folder, **s3_process.environment(), **buckets) as found:
         yield found
 
 
@@ -41,7 +42,7 @@ def upload(kalla: Served, path: Path) -> str:
     return str(link["s3_uri"])
 
 
-def test_from_uploads_in_the_store_to_evidence_in_the_store(kalla: Served) -> None:
+def test_from_uploads_in_the_store_to_evidence_in_the_store(kalla: Served, s3_store: S3Server) -> None:
     uris = {side: upload(kalla, SAMPLE / name) for side, name in (("left", "invoices.csv"), ("right", "payments.csv"))}
     keys = {"left": ["invoice_id"], "right": ["payment_id"]}
     recipe = {
