@@ -1,6 +1,6 @@
 """A CSV with line ends inside quotes, read in splits from an S3 store on this machine, against the same file on disk.
 
-    python -m benchmarks.object_store [--mib 1024] [--splits 16] [--threads 4]
+    python -m benchmarks.object_store [--mib 1024] [--splits 16] [--threads 2] [--rounds 2]
 
 Each reading is a process of its own: its rows are counted and hashed, its time and memory measured. The store takes its
 share of the same processor, which a store elsewhere does not.
@@ -72,6 +72,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--splits", type=int, default=16)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--read", help="internal: read this address and print what was found")
     asked = parser.parse_args(arguments)
     if asked.read:
@@ -86,14 +87,14 @@ def main(arguments: list[str]) -> None:
             os.environ.update(store.environment())
             name = store.bucket()
             bucket_of("s3", name).upload("big.csv", folder / "big.csv")
-            for title, uri in (("disk", str(folder / "big.csv")), ("S3", f"s3://{name}/big.csv")) * 2:
+            for title, uri in (("disk", str(folder / "big.csv")), ("S3", f"s3://{name}/big.csv")) * asked.rounds:
                 out = folder / "out.json"
                 command = f'"{sys.executable}" -m benchmarks.object_store --read "{uri}" --splits {asked.splits}'
                 measured = measure(["sh", "-c", f'{command} --threads {asked.threads} > "{out}"'])
                 found = json.loads(out.read_text())
                 assert found["rows"] == rows, (found, rows)
                 memory = measured.peak_rss >> 20
-                print(f"{title:5} {found}  peak memory {memory} MiB  CPU {measured.cpu_seconds:.1f} s")
+                print(f"{title:5} {found}  peak memory {memory} MiB  CPU {measured.cpu_seconds:.1f} s", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
