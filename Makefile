@@ -10,7 +10,7 @@ WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 5 --timeout 120
 OUT ?= out/sample
 
-.PHONY: help setup run test lint format types check bench clean
+.PHONY: help setup run test servers lint format types check bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ endif
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+servers: $(STAMP) ## build the servers that tests need and that are written in Go, outside the tree
+	$(BIN)/python -m tests.object_servers
 
 lint: $(STAMP) ## style and formatting
 	$(BIN)/ruff check .

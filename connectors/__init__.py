@@ -1,6 +1,7 @@
 """Where rows come from. Speaks Arrow; knows neither Beam nor Flask."""
 
 from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.buckets import Bucket, Listed
 from connectors.csv.reader import ragged_rows, sniff_format
 from connectors.errors import (
     ConnectorError,
@@ -11,16 +12,23 @@ from connectors.errors import (
     SourceNotFound,
     SourceUnreachable,
 )
+from connectors.folders import ObjectFolder, is_object_address
 from connectors.local_files import sha256_file
 from connectors.registry import connector_for, connector_types, load_driver
+from connectors.s3.settings import S3Settings
+from connectors.stores import bucket_of
 
 __all__ = [
     "Access",
+    "Bucket",
     "Capabilities",
     "Connector",
     "ConnectorError",
+    "Listed",
     "MissingDriver",
+    "ObjectFolder",
     "Preview",
+    "S3Settings",
     "Snapshot",
     "SourceChanged",
     "SourceDataError",
@@ -28,8 +36,10 @@ __all__ = [
     "SourceNotFound",
     "SourceUnreachable",
     "Split",
+    "bucket_of",
     "connector_for",
     "connector_types",
+    "is_object_address",
     "load_driver",
     "ragged_rows",
     "sha256_file",

@@ -111,10 +111,15 @@ class Connector(ABC):
 
     @abstractmethod
     def read(
-        self, snapshot: Snapshot, split: Split, filters: Sequence[FilterCondition] = ()
+        self,
+        snapshot: Snapshot,
+        split: Split,
+        filters: Sequence[FilterCondition] = (),
+        columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """The split's rows that pass the filters, in order, as batches of bounded size (about 64 Ki rows)
-        whose schema is ``arrow_schema()``. Bounded memory. Raises ConnectorError."""
+        whose schema is ``arrow_schema()``, or that of ``columns`` in their order: others are then neither fetched nor
+        converted where the source can leave them out. Bounded memory. Raises ConnectorError."""
 
     @abstractmethod
     def arrow_schema(self) -> pa.Schema:
@@ -143,3 +148,8 @@ class Connector(ABC):
     def in_place_path(self) -> str | None:
         """The local Parquet file that holds exactly these rows, when the engine may read it itself."""
         return None
+
+
+def narrowed(batch: pa.RecordBatch, columns: Sequence[str] | None) -> pa.RecordBatch:
+    """The batch with these columns alone, in this order; all of them for None."""
+    return batch if columns is None else batch.select(list(columns))

@@ -17,8 +17,10 @@ from recipe import Source, nearest_names
 
 _BUILTIN = {
     "csv": "connectors.csv.reader:CsvConnector",
+    "csv_upload": "connectors.csv.reader:CsvConnector",
     "parquet": "connectors.parquet.reader:ParquetConnector",
     "postgres": "connectors.postgres.reader:PostgresConnector",
+    "s3": "connectors.s3.reader:S3Connector",
 }
 
 

@@ -19,9 +19,12 @@ LEAST_MEMORY = 512 << 20
 class RunRequest:
     """``recipe`` is a path or a whole document. Sizes in bytes; None means the default of the machine.
 
+    ``output`` is a folder, or one of an object store (``s3://bucket/folder``).
+
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit. ``hosts`` are the numeric addresses that servers may be reached at, by their host; None asks the resolver.
-    ``staging`` is the folder for scratch data; None lays it beside the output.
+    ``staging`` is the folder for scratch data; None lays it beside the output, or below the folder for temporary files
+    where the output is in an object store.
     """
 
     recipe: str | dict[str, Any]

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,23 +24,23 @@ from pipelines.manifest import (
     write_manifest,
 )
 from pipelines.options import RunRequest
+from pipelines.outputs import output_of
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
-from pipelines.workdir import WorkDir, check_output
+from pipelines.workdir import WorkDir
 from recipe import LEFT, RIGHT, KallaError, Kind
 
 
 def execute(request: RunRequest) -> dict[str, Any]:
     """Run from recipe to committed evidence; returns the outcome. Raises KallaError; then nothing is committed."""
     started = time.time()
-    output = Path(request.output).absolute()
+    output = output_of(request.output, request.staging)
     prepared = prepare(request)
-    check_output(output, request.overwrite)
+    output.check(request.overwrite)
     progress.emit("planned", **prepared.run_plan.as_dict())
-    staging = None if request.staging is None else Path(request.staging).absolute()
-    with WorkDir(output, request.run_id, staging) as work:
+    with output.work(request.run_id) as work:
         with contextlib.ExitStack() as stack:
             stack.callback(engine.let_go)
             snapshots = open_snapshots(stack, prepared.connectors)
@@ -61,7 +60,7 @@ def execute(request: RunRequest) -> dict[str, Any]:
         document = _manifest(request, prepared, snapshots, state, summary, started)
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
-    return outcome(request, document, output, time.time() - started)
+    return outcome(request, document, output.shown, time.time() - started)
 
 
 def open_snapshots(stack: contextlib.ExitStack, connectors: Mapping[str, Connector]) -> dict[str, Snapshot]:
@@ -173,7 +172,7 @@ def _manifest(
     )  # fmt: skip
 
 
-def outcome(request: RunRequest, document: dict[str, Any], output: Path, seconds: float) -> dict[str, Any]:
+def outcome(request: RunRequest, document: dict[str, Any], output: str, seconds: float) -> dict[str, Any]:
     """What a launcher learns of a completed run."""
     return {
         "run_id": request.run_id,
@@ -182,7 +181,7 @@ def outcome(request: RunRequest, document: dict[str, Any], output: Path, seconds
         "reasons": document["reasons"],
         "control_totals": document["control_totals"],
         "warnings": document["warnings"],
-        "evidence": str(output),
+        "evidence": output,
         "strategy": document["plan"]["strategy"],
         "engine": document["plan"]["engine"],
         "runner": document["plan"]["runner"],

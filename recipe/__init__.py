@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from recipe.addresses import (
+    ANY,
+    ANY_BELOW,
     Address,
     BigQueryAddress,
     ElasticsearchAddress,
@@ -88,6 +90,8 @@ from recipe.values import format_cell, parse_date, parse_exact, parse_number, pa
 from recipe.words import condition_in_words, key_in_words
 
 __all__ = [
+    "ANY",
+    "ANY_BELOW",
     "BUILTINS",
     "CODES",
     "LEFT",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# No key holds a NUL character, so these stand for no text of an address.
+ANY, ANY_BELOW = "\0*", "\0**"
 Params = tuple[tuple[str, str], ...]
 
 
@@ -27,11 +29,16 @@ class PostgresAddress:
 @dataclass(frozen=True)
 class FileAddress:
     """A file: ``scheme`` is ``file`` (``bucket`` is "" and ``path`` a local path), ``s3`` or ``gs`` (``path``
-    is the object key)."""
+    is the object key).
+
+    ``glob`` is not empty where the key is a pattern for several objects: literal text, with ``ANY`` and ``ANY_BELOW``
+    for the unescaped ``*`` (not over a slash) and ``**`` of the address.
+    """
 
     scheme: str
     bucket: str
     path: str
+    glob: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:

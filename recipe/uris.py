@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from recipe.addresses import (
+    ANY,
+    ANY_BELOW,
     Address,
     BigQueryAddress,
     ElasticsearchAddress,
@@ -109,7 +111,20 @@ def parse_file_uri(uri: str, schemes: tuple[str, ...] = ("file", "s3", "gs")) ->
     path = decode(key)
     if not path or path.endswith("/"):
         raise _bad("the address names no object", f"Write {scheme}://bucket/key.")
-    return FileAddress(scheme, bucket, path)
+    return FileAddress(scheme, bucket, path, _glob(key))
+
+
+def _glob(key: str) -> tuple[str, ...]:
+    """The parts of a key with wildcards; () for one without. ``%2A`` is a star that means itself."""
+    if "*" not in key:
+        return ()
+    parts = re.split(r"(\*+)", key)
+    if any(len(part) > 2 for part in parts[1::2]):
+        raise _bad("more than two * stand together", "* is any part of a name, ** any folders too.")
+    if not parts[0].strip("/"):
+        raise _bad("the pattern begins with a *", "Name a folder of the bucket first.")
+    wildcards = {"*": ANY, "**": ANY_BELOW}
+    return tuple(wildcards[part] if i % 2 else decode(part) for i, part in enumerate(parts))
 
 
 def _split_scheme(uri: str) -> tuple[str, str]:
@@ -146,6 +161,8 @@ def _csv_upload(uri: str) -> FileAddress:
             "an upload is addressed by session, upload and file name",
             "Write s3://bucket/session/upload/name.csv.",
         )
+    if address.glob:
+        raise _bad("an upload is one file", "Write a * of its name as %2A.")
     if not address.path.lower().endswith(".csv"):
         raise _bad("an uploaded CSV must end in .csv", "Upload the file with its .csv name.")
     return address

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.object_fixtures"]
 REQUIRE_ALL = os.environ.get("KALLA_REQUIRE_ALL") == "1"
 
 # Examples are judged by their answers, not by how busy the machine is.

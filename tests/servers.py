@@ -253,17 +253,23 @@ CACHE = Path.home() / ".cache" / "kalla" / "bin"
 
 
 def nats_server_program() -> Path:
-    """nats-server: installed, in the cache outside the tree, or built once with Go. Raises RuntimeError."""
-    installed = shutil.which("nats-server")
-    cached = CACHE / "nats-server"
+    """nats-server, see ``go_program``."""
+    return go_program("nats-server", NATS_MODULE)
+
+
+def go_program(name: str, module: str) -> Path:
+    """A server written in Go: installed, in the cache outside the tree, or built once. Raises RuntimeError."""
+    places = f"{os.environ.get('PATH', '')}:{Path.home() / 'go' / 'bin'}"
+    installed = shutil.which(name, path=places)
+    cached = CACHE / name
     if installed or cached.exists():
         return Path(installed or cached)
     go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
     if go is None:
-        raise RuntimeError("No nats-server for tests: install it, or Go to build it.")
+        raise RuntimeError(f"No {name} for tests: install it, or Go to build it.")
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:  # another process may be building it too
         environment = {**os.environ, "GOBIN": folder}
-        subprocess.run([go, "install", NATS_MODULE], env=environment, check=True, capture_output=True, timeout=600)
-        os.replace(Path(folder) / "nats-server", cached)
+        subprocess.run([go, "install", module], env=environment, check=True, capture_output=True, timeout=900)
+        os.replace(Path(folder) / name, cached)
     return cached

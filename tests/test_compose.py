@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,29 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from connectors import S3Settings
 from pipelines.cli.app import cli
 from tests.helpers import AskedEnvironment
+from tests.object_servers import VERSITYGW_MODULE, versitygw_program
+from tests.servers import free_port
+from tests.webapp.served.serving import answers
 from webapp.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(ROOT.glob("docker-compose.*.yml"))
 OTHERS = {"ANTHROPIC_API_KEY"}  # read by the chat
-IMAGE_SETTINGS = {"postgres": {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}}
+IMAGE_SETTINGS = {
+    "postgres": {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"},
+    "versity/versitygw": {"ROOT_ACCESS_KEY", "ROOT_SECRET_KEY"},
+}
 
 
 def read_settings() -> set[str]:
-    """Every variable that Settings asks its environment for."""
+    """Every variable that app and runner ask their environment for."""
 
     asked = AskedEnvironment()
     Settings.from_environment(asked)
+    S3Settings.from_environment(asked)
     return asked.names
 
 
@@ -64,9 +74,13 @@ def test_addresses_name_services_and_their_ports(file: str, document: dict[str, 
     ports = {"postgres": "5432"}
     for name, service in known.items():
         environment = service.get("environment", {})
-        ports.setdefault(name, str(environment.get("PORT") or environment.get("HTTP_PORT")))
+        published = [text.split(":")[-1] for text in service.get("ports", [])]
+        ports.setdefault(name, str(environment.get("PORT") or environment.get("HTTP_PORT") or "".join(published)))
     text = (ROOT / file).read_text()
     for host, port in re.findall(r"(?:http://|@)([a-z][a-z0-9-]*):([0-9]+)", text):
+        if host == "localhost":  # as a browser on the machine sees it
+            assert port in ports.values(), port
+            continue
         assert host in known and ports[host] == port, f"{file}: {host}:{port}"
     for service in known.values():
         assert set(service.get("depends_on", {})) <= set(known)
@@ -76,14 +90,51 @@ def test_addresses_name_services_and_their_ports(file: str, document: dict[str, 
 @pytest.mark.parametrize(("file", "name", "service"), services())
 def test_images_are_pinned_and_hold_no_password(file: str, name: str, service: dict[str, Any]) -> None:
     image = service["image"]
-    assert re.search(r":[0-9]", image) and not image.endswith(":latest"), image
+    assert re.search(r":v?[0-9]", image) and not image.endswith(":latest"), image
     assert service["healthcheck"]
     for key, value in service.get("environment", {}).items():
         if re.search("PASSWORD|SECRET|TOKEN|KEY", key) and key != "ANTHROPIC_API_KEY":
-            assert re.fullmatch(r"\$\{" + key + r":\?[^}]+\}", str(value)), f"{file}: {name}: {key}"
+            needed = {"ROOT_ACCESS_KEY": "S3_ACCESS_KEY", "ROOT_SECRET_KEY": "S3_SECRET_KEY"}.get(key, key)
+            assert re.fullmatch(r"\$\{" + needed + r":\?[^}]+\}", str(value)), f"{file}: {name}: {key}"
     allowed = IMAGE_SETTINGS.get(image.split(":")[0])
     if allowed is not None:
         assert set(service["environment"]) <= allowed
+
+
+@pytest.mark.parametrize(("file", "document"), documents())
+def test_uploads_and_evidence_lie_in_a_store_that_app_and_runner_share(file: str, document: dict[str, Any]) -> None:
+    known = document["services"]
+    app, runner = known["app"]["environment"], known["runner"]["environment"]
+    names = ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_PUBLIC_ENDPOINT")
+    assert {n: app[n] for n in names} == {n: runner[n] for n in names}
+    store = known[str(app["S3_ENDPOINT"]).removeprefix("http://").partition(":")[0]]
+    assert store["environment"] == {"ROOT_ACCESS_KEY": app["S3_ACCESS_KEY"], "ROOT_SECRET_KEY": app["S3_SECRET_KEY"]}
+    for user in ("app", "runner"):
+        assert known[user]["depends_on"]["store"] == {"condition": "service_healthy"}
+
+
+def test_the_store_starts_with_the_command_of_the_file(tmp_path: Path) -> None:
+    """The image's program is the one that the tests use; its health check answers."""
+    service = yaml.safe_load((ROOT / "docker-compose.single.yml").read_text())["services"]["store"]
+    assert service["image"].partition(":")[2] == VERSITYGW_MODULE.partition("@")[2]
+    try:
+        program = versitygw_program()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    port = free_port()
+    command = [a.replace(":7070", f"127.0.0.1:{port}").replace("/data", str(tmp_path)) for a in service["command"]]
+    command[command.index("posix") : command.index("posix") + 1] = ["posix", "--nometa"]  # whatever disk this is
+    keys = {"ROOT_ACCESS_KEY": "some-key", "ROOT_SECRET_KEY": "some-secret"}
+    process = subprocess.Popen([program, *command], env=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = service["healthcheck"]["test"][-1].replace(":7070", f":{port}")
+        deadline = time.monotonic() + 30
+        while not answers(address):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_example_asks_for_every_secret() -> None:

@@ -12,7 +12,7 @@ from webapp.context import EXTENSION, Kalla
 from webapp.db import Database
 from webapp.dispatch import Dispatcher, HttpDispatcher, NatsDispatcher
 from webapp.errors import SettingsError
-from webapp.objects import ObjectStore
+from webapp.objects import ObjectStore, Uploads
 from webapp.pages import blueprint as pages
 from webapp.services import ACTOR
 from webapp.settings import Settings
@@ -95,9 +95,19 @@ def _parts(settings: Settings, database: Database | None, dispatcher: Dispatcher
         recipes=RecipeStore(found, vault),
         runs=RunStore(found, vault),
         audit=AuditStore(found, vault),
-        objects=ObjectStore(settings),
+        objects=_uploads(settings),
         dispatcher=dispatcher or _dispatcher(settings),
     )
+
+
+def _uploads(settings: Settings) -> Uploads:
+    if not settings.store:
+        return ObjectStore(settings)
+    # Imported here: it brings Arrow with it, which an app without a store should not wait for.
+    from webapp.bucket_uploads import BucketUploads, make_buckets
+
+    make_buckets(settings)
+    return BucketUploads(settings)
 
 
 def _dispatcher(settings: Settings) -> Dispatcher:

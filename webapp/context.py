@@ -8,7 +8,7 @@ from flask import current_app
 
 from webapp.db import Database
 from webapp.dispatch import Dispatcher
-from webapp.objects import ObjectStore
+from webapp.objects import Uploads
 from webapp.settings import Settings
 from webapp.stores.audit import AuditStore
 from webapp.stores.recipes import RecipeStore
@@ -28,7 +28,7 @@ class Kalla:
     recipes: RecipeStore
     runs: RunStore
     audit: AuditStore
-    objects: ObjectStore
+    objects: Uploads
     dispatcher: Dispatcher
 
 

@@ -1,7 +1,8 @@
-"""The embedded object store: uploads and evidence below STAGING_PATH, under the addresses of an object store.
+"""Uploads: their addresses, and the embedded store that keeps them below STAGING_PATH. ``bucket_uploads`` keeps them in
+a real one.
 
 ``s3://<uploads bucket>/<session>/<upload id>/<file name>`` is one uploaded file. Its name on disk is checked here and
-nowhere else; whoever opens an upload asks ``local_address`` first.
+nowhere else; whoever opens an upload asks ``stored_upload`` first.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-from recipe import RecipeError, parse_file_uri
+from recipe import RecipeError, file_uri, parse_file_uri
 from webapp.errors import ServiceError
 from webapp.settings import Settings
 
 SUFFIXES = (".csv", ".parquet")
+GCS_UPLOADS, GCS_RESULTS = "uploads/", "results/"  # below GCS_BUCKET
 MOST_NAME = 255
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HEX_ESCAPE = re.compile(r"%(?=[0-9A-Fa-f]{2})")
@@ -52,9 +54,24 @@ class Upload:
         """The type whose connector reads the file."""
         return "csv" if self.is_csv else "parquet"
 
+    @property
+    def key(self) -> str:
+        """The key in the uploads bucket."""
+        return f"{self.session_id}/{self.upload_id}/{self.filename}"
+
+    @property
+    def escaped_key(self) -> str:
+        """The key as part of an address; decoding it once gives the file name back."""
+        return f"{self.session_id}/{self.upload_id}/{_escaped(self.filename)}"
+
     def uri(self, bucket: str) -> str:
-        """The address; decoding it once gives the file name back."""
-        return f"s3://{bucket}/{self.session_id}/{self.upload_id}/{_HEX_ESCAPE.sub('%25', self.filename)}"
+        """The address."""
+        return f"s3://{bucket}/{self.escaped_key}"
+
+
+def _escaped(name: str) -> str:
+    """A name in an address: what decoding would change, and the star, which would make a pattern of it."""
+    return _HEX_ESCAPE.sub("%25", name).replace("*", "%2A")
 
 
 def check_session(session_id: str) -> bool:
@@ -123,14 +140,29 @@ def _invalid(reason: str) -> ServiceError:
     )
 
 
-def local_address(settings: Settings, uri: str) -> str | None:
-    """The path on this machine of a file in the uploads bucket; None for every other address.
+@dataclass(frozen=True)
+class StoredUpload:
+    """Where an upload can be read: ``address`` for connectors, ``shown`` as their messages call it."""
+
+    address: str
+    shown: str
+
+
+def stored_upload(settings: Settings, uri: str) -> StoredUpload | None:
+    """Where the file of an address in the uploads bucket lies; None for every other address.
 
     The file need not exist. Raises ServiceError ``upload.invalid_uri`` for a malformed address in the bucket.
     """
     if not _is_in_bucket(settings, uri):
         return None
-    return str(upload_path(settings, parse_upload(settings, uri)))
+    upload = parse_upload(settings, uri)
+    if settings.store == "s3":
+        return StoredUpload(upload.uri(settings.uploads_bucket), f"s3://{settings.uploads_bucket}/{upload.key}")
+    if settings.store == "gs":
+        folder = f"gs://{settings.gcs_bucket}/{GCS_UPLOADS}"
+        return StoredUpload(folder + upload.escaped_key, folder + upload.key)
+    path = str(upload_path(settings, upload))
+    return StoredUpload(file_uri(path), path)
 
 
 def _is_in_bucket(settings: Settings, uri: str) -> bool:
@@ -150,6 +182,45 @@ def _uploads(settings: Settings) -> Path:
     return settings.staging_path / "uploads"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An upload that is kept, since when, and where connectors read it."""
+
+    upload: Upload
+    address: str
+    modified: float
+
+
+class Uploads(Protocol):
+    """A store of uploaded files. Methods raise ServiceError ``upload.*``, and ConnectorError where one is elsewhere."""
+
+    def size(self, upload: Upload) -> int:
+        """Bytes of a file. Raises ``upload.not_found``."""
+        ...
+
+    def write(self, upload: Upload, read: Callable[[int], bytes], length: int | None) -> int:
+        """Take a file in; see ``ObjectStore.write``."""
+        ...
+
+    def link(self, upload: Upload, seconds: int) -> str | None:
+        """A link that takes the file by PUT; None where the app itself takes it."""
+        ...
+
+    def touch(self, upload: Upload) -> None:
+        """Let the time after which the file may go begin again, where the store can."""
+        ...
+
+    def kept(self) -> Iterator[Kept]:
+        """Every file."""
+        ...
+
+    def remove(self, kept: Kept) -> None: ...
+
+    def drop_drafts(self, before: float) -> None:
+        """Delete what is left of uploads that began earlier and never ended."""
+        ...
+
+
 class ObjectStore:
     """Uploaded files on this machine's disk. Safe between processes: a file appears whole or not at all."""
 
@@ -160,16 +231,34 @@ class ObjectStore:
         """The file of an upload. Raises ServiceError ``upload.not_found``."""
         found = upload_path(self._settings, upload)
         if not found.is_file():
-            raise ServiceError(
-                f"There is no uploaded file {upload.filename!r} at this address.",
-                code="upload.not_found",
-                hint="Upload it again; files are deleted after a while.",
-            )
+            raise upload_missing(upload)
         return found
 
-    def exists(self, upload: Upload) -> bool:
-        """Whether the file has arrived."""
-        return upload_path(self._settings, upload).is_file()
+    def size(self, upload: Upload) -> int:
+        """See ``Uploads``."""
+        return self.path(upload).stat().st_size
+
+    def link(self, upload: Upload, seconds: int) -> str | None:
+        """None: the app takes files itself."""
+        return None
+
+    def touch(self, upload: Upload) -> None:
+        """See ``Uploads``."""
+        os.utime(self.path(upload))
+
+    def kept(self) -> Iterator[Kept]:
+        """See ``Uploads``."""
+        for upload, path in self.uploads():
+            try:
+                yield Kept(upload, file_uri(str(path)), path.stat().st_mtime)
+            except FileNotFoundError:  # someone else was quicker
+                continue
+
+    def drop_drafts(self, before: float) -> None:
+        """See ``Uploads``."""
+        for draft in self.drafts():
+            if draft.stat().st_mtime < before:
+                draft.unlink(missing_ok=True)
 
     def write(self, upload: Upload, read: Callable[[int], bytes], length: int | None) -> int:
         """Take a file in as a stream, in bounded memory; its size in bytes.
@@ -183,7 +272,7 @@ class ObjectStore:
         """
         target = upload_path(self._settings, upload)
         if target.exists():
-            raise _used()
+            raise link_used()
         most = self._settings.max_upload_bytes
         if length is not None and length > most:
             raise upload_too_large(most)
@@ -193,11 +282,7 @@ class ObjectStore:
             incoming.mkdir(parents=True, exist_ok=True)
             size = _save(draft, read, most)
             if length is not None and size != length:
-                raise ServiceError(
-                    f"Only {size:,} of {length:,} bytes arrived.",
-                    code="upload.incomplete",
-                    hint="Upload the file again.",
-                )
+                raise incomplete(size, length)
             _publish(draft, target)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -218,8 +303,9 @@ class ObjectStore:
                     for file in sorted(folder.iterdir()):
                         yield Upload(session.name, folder.name, file.name), file
 
-    def remove(self, path: Path) -> None:
+    def remove(self, kept: Kept) -> None:
         """Delete an upload's file, and its folders when they are empty."""
+        path = upload_path(self._settings, kept.upload)
         path.unlink(missing_ok=True)
         for folder in (path.parent, path.parent.parent):
             try:
@@ -255,15 +341,32 @@ def _publish(draft: Path, target: Path) -> None:
     try:
         os.link(draft, target)  # unlike a rename, never replaces what is there
     except FileExistsError:
-        raise _used() from None
+        raise link_used() from None
 
 
-def _used() -> ServiceError:
+def link_used() -> ServiceError:
+    """The answer to a second file for one link."""
     return ServiceError(
         "A file was already uploaded with this link.",
         code="upload.link_used",
         status=LINK_STATUS["upload.link_used"],
         hint="Ask for a new link.",
+    )
+
+
+def upload_missing(upload: Upload) -> ServiceError:
+    """The answer where no file lies."""
+    return ServiceError(
+        f"There is no uploaded file {upload.filename!r} at this address.",
+        code="upload.not_found",
+        hint="Upload it again; files are deleted after a while.",
+    )
+
+
+def incomplete(size: int, length: int) -> ServiceError:
+    """The answer to a file of which a part is missing."""
+    return ServiceError(
+        f"Only {size:,} of {length:,} bytes arrived.", code="upload.incomplete", hint="Upload the file again."
     )
 
 

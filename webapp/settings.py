@@ -32,6 +32,10 @@ class Settings:
     local_roots: tuple[Path, ...] = ()
     uploads_bucket: str = "kalla-uploads"
     results_bucket: str = "kalla-results"
+    s3_endpoint: str | None = None
+    s3_public_endpoint: str | None = None
+    gcs_bucket: str | None = None
+    evidence_cache_bytes: int = 2_147_483_648
     max_upload_bytes: int = 2_147_483_648
     upload_ttl_days: int = 7
     run_stale_seconds: int = 300
@@ -49,6 +53,7 @@ class Settings:
         """Raises SettingsError ``settings.invalid`` for a value that is none."""
         read = _Reader(environment)
         staging = Path(read.text("STAGING_PATH", "./staging")).absolute()
+        s3_endpoint, gcs_bucket = _store(read)
         return cls(
             staging_path=staging,
             database_url=read.text("DATABASE_URL", f"sqlite:///{staging / 'kalla.db'}"),
@@ -66,6 +71,10 @@ class Settings:
             local_roots=tuple(Path(p).absolute() for p in read.several("KALLA_LOCAL_ROOTS", ":")),
             uploads_bucket=read.text("S3_UPLOADS_BUCKET", "kalla-uploads"),
             results_bucket=read.text("S3_RESULTS_BUCKET", "kalla-results"),
+            s3_endpoint=s3_endpoint,
+            s3_public_endpoint=read.optional("S3_PUBLIC_ENDPOINT") or s3_endpoint,
+            gcs_bucket=gcs_bucket,
+            evidence_cache_bytes=read.whole("KALLA_EVIDENCE_CACHE_BYTES", 2_147_483_648, 0),
             max_upload_bytes=read.whole("KALLA_MAX_UPLOAD_BYTES", 2_147_483_648, 1),
             upload_ttl_days=read.whole("KALLA_UPLOAD_TTL_DAYS", 7, 1),
             run_stale_seconds=read.whole("KALLA_RUN_STALE_SECONDS", 300, 1),
@@ -80,6 +89,13 @@ class Settings:
         )
 
     @property
+    def store(self) -> str:
+        """Where uploads and evidence lie: ``s3``, ``gs``, or "" for this machine."""
+        if self.gcs_bucket is not None:
+            return "gs"
+        return "s3" if self.s3_endpoint is not None else ""
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
         return self.bind_host in LOOPBACK
@@ -88,6 +104,15 @@ class Settings:
     def readable_roots(self) -> tuple[Path, ...]:
         """Folders that local sources may lie in."""
         return (self.staging_path, *self.local_roots)
+
+
+def _store(read: _Reader) -> tuple[str | None, str | None]:
+    """S3 endpoint and Google bucket; the keys of either are the connectors' business."""
+    names = [name for name in ("S3_ENDPOINT", "AWS_ENDPOINT_URL") if read.optional(name)]
+    bucket = read.optional("GCS_BUCKET")
+    if names and bucket:
+        raise SettingsError(f"{names[0]} and GCS_BUCKET are both set.", hint="Uploads and results lie in one store.")
+    return read.optional(names[0]) if names else None, bucket
 
 
 class _Reader:

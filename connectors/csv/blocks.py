@@ -17,7 +17,8 @@ from connectors.csv.quotes import (
     misplaced_close,
     scan,
 )
-from connectors.csv.stream import CsvStream, Reader
+from connectors.csv.stream import CsvStream
+from connectors.files import Reader
 
 BLOCK = 4 << 20  # large enough for the parser's full speed, small enough for a few per thread
 MAX_RECORD = 64 << 20
@@ -43,7 +44,7 @@ def record_blocks(stream: CsvStream, delimiter: str, start: int, end: int | None
     """
     mark, offset, kept = ord(delimiter), start, 0
     buffer = bytearray(BLOCK)  # one for all blocks: fresh memory for each would cost more than finding the records
-    with stream.open_at(start) as reader:
+    with stream.open_at(start, end) as reader:
         while True:
             room = len(buffer) if end is None else min(len(buffer), end - offset)
             size = kept + _fill(reader, memoryview(buffer)[kept:room])

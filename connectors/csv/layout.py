@@ -12,7 +12,7 @@ from connectors.csv import problems
 from connectors.csv.records import MalformedRecord, Record, line_ends, records
 from connectors.csv.sniff import MAX_RECORDS, sample_records, sniff_delimiter, sniff_values
 from connectors.csv.stream import GZIP_MAGIC, CsvStream
-from connectors.local_files import StoredFile
+from connectors.files import StoredFile
 from recipe import CsvFormat
 
 SAMPLE = 1 << 16
@@ -72,7 +72,7 @@ def sample_width(file: StoredFile, given: CsvFormat | None) -> tuple[int, int]:
 
 
 def _layout_and_head(file: StoredFile, given: CsvFormat) -> tuple[Layout, _Head]:
-    size = SAMPLE
+    file, size = file.pinned(), SAMPLE
     while True:
         head = _read_head(file, given, size)
         body = head.data[head.mark :]
@@ -90,16 +90,15 @@ def _layout_and_head(file: StoredFile, given: CsvFormat) -> tuple[Layout, _Head]
 
 
 def _read_head(file: StoredFile, given: CsvFormat, size: int) -> _Head:
-    raw = _raw_head(file, size)
+    with file.stream(0, size + 1) as reader:
+        raw = bytes(reader.read(size + 1))
     packed = raw.startswith(GZIP_MAGIC)
     if not packed and file.shown.lower().endswith(".gz"):
         raise problems.empty(file.shown) if not raw else problems.bad_gzip(file.shown)
     start = _inflated(raw) if packed else raw
     encoding = given.encoding or ("utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
     stream = CsvStream(file, packed, encoding)
-    with stream.open_at(0) as reader:
-        data = reader.read(size)
-        complete = not reader.read(1)
+    data, complete = _beginning(stream, raw, size)
     if b"\0" in data:
         place = data.index(b"\0")
         raise problems.nul(file.shown, line_ends(data[:place]) + 1, place)
@@ -107,9 +106,12 @@ def _read_head(file: StoredFile, given: CsvFormat, size: int) -> _Head:
     return _Head(stream, data, complete, mark)
 
 
-def _raw_head(file: StoredFile, size: int) -> bytes:
-    with file.open() as raw:
-        return bytes(raw.read(size))
+def _beginning(stream: CsvStream, raw: bytes, size: int) -> tuple[bytes, bool]:
+    """The first ``size`` bytes of the stream, and whether there are no more."""
+    if stream.splittable:
+        return raw[:size], len(raw) <= size
+    with stream.open_at(0) as reader:
+        return reader.read(size), not reader.read(1)
 
 
 def _inflated(raw: bytes) -> bytes:

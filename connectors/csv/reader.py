@@ -11,13 +11,16 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from connectors.arrow_filters import BatchFilter
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
 from connectors.csv.blocks import record_blocks, record_borders
 from connectors.csv.layout import Layout, read_layout, sample_width, sniff
 from connectors.csv.parse import BlockParser, text_schema
-from connectors.local_files import LocalFile, StoredFile, file_of
+from connectors.files import StoredFile
+from connectors.local_files import LocalFile
+from connectors.many import over
 from connectors.previews import preview_of
-from recipe import Column, CsvFormat, CsvSource, FilterCondition, Kind, Ragged, Schema
+from connectors.stores import address_of
+from recipe import Column, CsvFormat, CsvSource, CsvUploadSource, FilterCondition, Kind, Ragged, S3Source, Schema
 
 _BATCH_ROWS = 1 << 16
 _RAGGED = b"kalla.ragged_rows"
@@ -33,8 +36,8 @@ class CsvConnector(Connector):
     format: CsvFormat | None = None
 
     @classmethod
-    def from_source(cls, source: CsvSource, access: Access) -> CsvConnector:
-        return cls(file_of(source, access), source.format)
+    def from_source(cls, source: CsvSource | CsvUploadSource | S3Source, access: Access) -> Connector:
+        return over(address_of(source), access, lambda file: cls(file, source.format))
 
     @property
     def masked_uri(self) -> str:
@@ -50,8 +53,9 @@ class CsvConnector(Connector):
         return self.file.held()
 
     def plan_splits(self, snapshot: Snapshot, desired: int) -> list[Split]:
-        layout = self._layout()
-        stream = layout.stream(self.file)
+        file = self.file.at(snapshot)
+        layout = read_layout(file, self.format)
+        stream = layout.stream(file)
         borders: list[int | None] = [layout.data_start]
         if desired > 1 and stream.splittable:
             size = int(snapshot.identity["size"])
@@ -66,16 +70,19 @@ class CsvConnector(Connector):
         ]
 
     def read(
-        self, snapshot: Snapshot, split: Split, filters: Sequence[FilterCondition] = ()
+        self,
+        snapshot: Snapshot,
+        split: Split,
+        filters: Sequence[FilterCondition] = (),
+        columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        self.file.check(snapshot)
         layout = Layout.from_payload(split.payload["layout"])
-        stream = layout.stream(self.file)
+        stream = layout.stream(self.file.at(snapshot))
         keep = BatchFilter.of(filters, _schema(layout.names), self.format)
         parser = BlockParser(stream, layout, self._keeps_ragged())
         for block in record_blocks(stream, layout.delimiter, split.payload["start"], split.payload["end"]):
             for parsed in parser.parse(block):
-                yield from _batches(keep(parsed.batch), parsed.ragged)
+                yield from _batches(narrowed(keep(parsed.batch), columns), parsed.ragged)
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         return sum(batch.num_rows for batch in self._all(filters))
@@ -86,18 +93,19 @@ class CsvConnector(Connector):
     def estimated_rows(self) -> int | None:
         """The rows that the file would have if all were as long as those of the sample; None for a packed
         file."""
-        layout = self._layout()
-        rows, taken = sample_width(self.file, self.format)
+        file = self.file.pinned()
+        layout = read_layout(file, self.format)
+        rows, taken = sample_width(file, self.format)
         if layout.gzip:
             return None
-        return round((self.estimated_bytes() - layout.data_start) * rows / taken) if taken else 0
+        return round((file.identity()["size"] - layout.data_start) * rows / taken) if taken else 0
 
     def estimated_bytes(self) -> int:
         return int(self.file.identity()["size"])
 
-    def content_hash(self) -> str:
-        """SHA-256 of the file, as hex; reads it once."""
-        return self.file.sha256()
+    def content_hash(self) -> str | None:
+        """SHA-256 of a local file, as hex; reads it once."""
+        return self.file.content_hash()
 
     def _all(self, filters: Sequence[FilterCondition]) -> Iterator[pa.RecordBatch]:
         with self.open_snapshot() as snapshot:

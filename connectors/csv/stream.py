@@ -12,23 +12,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from connectors.csv import problems
 from connectors.csv.records import line_ends
 from connectors.errors import ConnectorError
-from connectors.local_files import StoredFile
+from connectors.files import Reader, StoredFile
 
 _SKIP_BLOCK = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
-
-
-class Reader(Protocol):
-    """Bytes in order; ``read`` returns b"" and ``readinto`` 0 at the end only."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-    def readinto(self, room: memoryview, /) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -44,14 +36,15 @@ class CsvStream:
         return not self.gzip and self.encoding != "utf-16"
 
     @contextmanager
-    def open_at(self, offset: int) -> Iterator[Reader]:
-        """A reader that begins at ``offset``. Raises ConnectorError, also while it is read."""
-        with self.file.open() as raw, _translated(self.file.shown):
+    def open_at(self, offset: int, end: int | None = None) -> Iterator[Reader]:
+        """A reader that begins at ``offset``; nothing from ``end`` on will be asked for. Raises ConnectorError, also
+        while it is read."""
+        start, stop = (offset, end) if self.splittable else (0, None)
+        with self.file.stream(start, stop) as raw, _translated(self.file.shown):
             if self.splittable:
-                raw.seek(offset)
                 yield raw
                 return
-            parts: _Parts = gzip.GzipFile(fileobj=raw) if self.gzip else raw
+            parts: _Parts = gzip.GzipFile(fileobj=cast(Any, raw)) if self.gzip else raw
             if self.encoding == "utf-16":
                 parts = _Utf16Reader(parts, self.file.shown)
             reader = _Whole(parts)

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 
 from connectors.arrow_filters import BatchFilter
 from connectors.arrow_types import Mapping, map_field
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
 from connectors.errors import SourceDataError
-from connectors.local_files import StoredFile, file_of
+from connectors.files import StoredFile
+from connectors.many import over
 from connectors.previews import cell_rows
-from recipe import FilterCondition, ParquetSource, Schema
+from connectors.stores import address_of
+from recipe import FilterCondition, ParquetSource, S3Source, Schema
 
 _BATCH_ROWS = 1 << 16
 
@@ -32,8 +34,8 @@ class ParquetConnector(Connector):
     file: StoredFile
 
     @classmethod
-    def from_source(cls, source: ParquetSource, access: Access) -> ParquetConnector:
-        return cls(file_of(source, access))
+    def from_source(cls, source: ParquetSource | S3Source, access: Access) -> Connector:
+        return over(address_of(source), access, cls)
 
     @property
     def masked_uri(self) -> str:
@@ -50,7 +52,7 @@ class ParquetConnector(Connector):
 
     def plan_splits(self, snapshot: Snapshot, desired: int) -> list[Split]:
         """Runs of whole row groups with about equally many rows."""
-        with self._opened() as file:
+        with self._opened(self.file.at(snapshot)) as file:
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         borders = _borders(rows, max(desired, 1))
         return [
@@ -58,24 +60,29 @@ class ParquetConnector(Connector):
         ]
 
     def read(
-        self, snapshot: Snapshot, split: Split, filters: Sequence[FilterCondition] = ()
+        self,
+        snapshot: Snapshot,
+        split: Split,
+        filters: Sequence[FilterCondition] = (),
+        columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        self.file.check(snapshot)
-        with self._opened() as file:
+        with self._opened(self.file.at(snapshot)) as file:
             mappings = self._map(file)
-            schema = _arrow_schema(mappings)
-            keep = BatchFilter.of(filters, tuple(m.column for m in mappings), None)
-            groups = list(range(split.payload["first"], split.payload["after"]))
-            for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, use_threads=False) if groups else ():
-                cells = [m.apply(cells) for m, cells in zip(mappings, batch.columns, strict=True)]
-                kept = keep(pa.RecordBatch.from_arrays(cells, schema=schema))
-                if kept.num_rows:
-                    yield kept
+            check = BatchFilter.of(filters, tuple(m.column for m in mappings), None)
+            needed = None if columns is None else {*columns, *(f.column for f in filters)}
+            wanted = [m for m in mappings if needed is None or m.column.name in needed]
+            schema = _arrow_schema(wanted)
+            for group in range(split.payload["first"], split.payload["after"]):
+                for batch in _group_batches(file, group, None if needed is None else wanted):
+                    cells = [m.apply(cells) for m, cells in zip(wanted, batch.columns, strict=True)]
+                    kept = check(_batch(cells, schema, batch.num_rows))
+                    if kept.num_rows:
+                        yield narrowed(kept, columns)
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         if filters:
-            return sum(batch.num_rows for batch in self._all(filters))
-        with self._opened() as file:
+            return sum(batch.num_rows for batch in self._all(filters, tuple({f.column: None for f in filters})))
+        with self._opened(self.file) as file:
             return int(file.metadata.num_rows)
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
@@ -98,17 +105,19 @@ class ParquetConnector(Connector):
         plain = all(mapping.plain for mapping in self._mappings())
         return self.file.local_path if plain else None
 
-    def content_hash(self) -> str:
-        """SHA-256 of the file, as hex; reads it once."""
-        return self.file.sha256()
+    def content_hash(self) -> str | None:
+        """SHA-256 of a local file, as hex; reads it once."""
+        return self.file.content_hash()
 
-    def _all(self, filters: Sequence[FilterCondition]) -> Iterator[pa.RecordBatch]:
+    def _all(
+        self, filters: Sequence[FilterCondition], columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         with self.open_snapshot() as snapshot:
             for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters)
+                yield from self.read(snapshot, split, filters, columns)
 
     def _mappings(self) -> list[Mapping]:
-        with self._opened() as file:
+        with self._opened(self.file) as file:
             return self._map(file)
 
     def _map(self, file: pq.ParquetFile) -> list[Mapping]:
@@ -123,16 +132,31 @@ class ParquetConnector(Connector):
         return [map_field(field) for field in schema]
 
     @contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
-        with self.file.open() as raw:
+    def _opened(self, stored: StoredFile) -> Iterator[pq.ParquetFile]:
+        with stored.open() as raw:
             try:
-                with pq.ParquetFile(raw) as file:
+                # Where each read is a request, Arrow plans a row group's and fetches neighbours together.
+                with pq.ParquetFile(raw, pre_buffer=stored.local_path is None) as file:
                     yield file
             except (pa.ArrowException, OSError) as error:
                 raise SourceDataError(
                     f"{self.file.shown} is not a readable Parquet file.",
                     hint="It may be cut off, damaged, encrypted or of another format; write it again.",
                 ) from error
+
+
+def _group_batches(file: pq.ParquetFile, group: int, wanted: list[Mapping] | None) -> Iterator[pa.RecordBatch]:
+    """The rows of one row group: with one at a time, what was fetched ahead of time is held for no longer."""
+    names = None if wanted is None else [m.column.name for m in wanted]
+    found = file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names, use_threads=False)
+    for batch in found:
+        yield batch if names is None else batch.select(names)
+
+
+def _batch(cells: list[pa.Array], schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    if cells:
+        return pa.RecordBatch.from_arrays(cells, schema=schema)
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
 def _arrow_schema(mappings: Sequence[Mapping]) -> pa.Schema:

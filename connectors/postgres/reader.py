@@ -21,7 +21,7 @@ import pyarrow as pa
 from psycopg2 import sql
 
 from connectors.arrow_filters import filter_batch
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
 from connectors.errors import ConnectorError
 from connectors.postgres import catalog
 from connectors.postgres.cells import printed_cell
@@ -156,23 +156,34 @@ class PostgresConnector(Connector):
         """The table that the snapshot found, whatever the search path finds by now."""
         return replace(self._address, table_schema=snapshot.live["schema"], table=snapshot.live["table"])
 
-    def read(self, snapshot: Snapshot, split: Split, filters: Filters = ()) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, snapshot: Snapshot, split: Split, filters: Filters = (), columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Batches of about 1 MiB of text and at most 64 Ki rows."""
         with transaction(self._address, snapshot.live["snapshot"]) as cursor:
             table = catalog.find_table(cursor, self._pinned(snapshot))
-            yield from self._rows(cursor, table, snapshot.live["scales"], parts_of(split), filters)
+            yield from self._rows(cursor, table, snapshot.live["scales"], parts_of(split), filters, columns)
 
     def _rows(
-        self, cursor: Any, table: catalog.Table, scales: dict[str, int], parts: list[Part], filters: Filters
+        self,
+        cursor: Any,
+        table: catalog.Table,
+        scales: dict[str, int],
+        parts: list[Part],
+        filters: Filters,
+        wanted: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        schema = arrow_schema(table.columns, scales)
         clause, left = where_clause(filters, table.columns, scales, utf8=_is_utf8(cursor))
+        if wanted is not None:
+            needed = {*wanted, *(f.column for f in left)}
+            table = replace(table, columns=tuple(c for c in table.columns if c.name in needed))
+        schema = arrow_schema(table.columns, scales)
         columns = tuple(c.column(scales) for c in table.columns)
         keep_order(cursor, physical=table.is_stored)
         for part in parts:
             with closing(copy_batches(cursor, _select(table, part, clause), schema, self._where)) as batches:
                 for batch in batches:
-                    yield filter_batch(batch, left, columns) if left else batch
+                    yield narrowed(filter_batch(batch, left, columns) if left else batch, wanted)
 
     def count(self, filters: Filters = ()) -> int:
         with transaction(self._address) as cursor:

@@ -31,7 +31,7 @@ def show(folder: str, set_name: str | None, limit: int, offset: int, as_json: bo
     if set_name is not None:
         _show_rows(found, set_name, limit, offset, as_json)
     elif as_json:
-        print_json({"evidence": str(found.folder), "manifest_sha256": found.manifest_sha256, **found.manifest})
+        print_json({"evidence": found.shown, "manifest_sha256": found.manifest_sha256, **found.manifest})
     else:
         report.print_result(out(), folder)
 

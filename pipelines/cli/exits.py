@@ -25,6 +25,7 @@ _INVALID_CODES = {
     "source.masked_credentials",
     "source.unknown_type",
     "source.unsupported_type",
+    "storage.invalid_address",
 }
 
 

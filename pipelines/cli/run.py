@@ -35,7 +35,8 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @click.argument("recipe", type=click.Path())
 @click.option(
     "--output", type=click.Path(), metavar="DIR",
-    help=f"The folder for the evidence, new or empty; {_DEFAULT_FOLDER}/<recipe id> unless given.",
+    help="The folder for the evidence, new or empty, perhaps in a store (s3://bucket/folder);"
+    f" {_DEFAULT_FOLDER}/<recipe id> unless given.",
 )  # fmt: skip
 @strategy_option
 @engine_option
@@ -90,11 +91,7 @@ def _launched(request: RunRequest, show: bool) -> dict[str, Any]:
         return outcome
     finally:
         if not completed:
-            _clear(Path(request.output).absolute())
-            if request.staging is not None and (staging := Path(request.staging)).is_dir():
-                from pipelines.workdir import remove_abandoned_scratch
-
-                remove_abandoned_scratch(staging)
+            _clear(request)
 
 
 def _progress(show: bool) -> contextlib.AbstractContextManager[Callable[[Event], None]]:
@@ -111,13 +108,16 @@ def _load_report() -> None:
     threading.Thread(target=importlib.import_module, args=("pipelines.cli.report",), daemon=True).start()
 
 
-def _clear(output: Path) -> None:
-    """A run that was killed could not remove its own work folder."""
-    mark = f".{output.name}.kalla-"
-    if output.parent.is_dir() and any(entry.name.startswith(mark) for entry in output.parent.iterdir()):
-        from pipelines.workdir import remove_abandoned
+def _clear(request: RunRequest) -> None:
+    """A run that was killed could not remove its own folders."""
+    from pipelines.outputs import local_place
+    from pipelines.workdir import remove_abandoned, remove_abandoned_scratch
 
-        remove_abandoned(output)
+    place = local_place(request.output, request.staging)
+    if place.parent.is_dir():
+        remove_abandoned(place)
+    if request.staging is not None and (staging := Path(request.staging)).is_dir():
+        remove_abandoned_scratch(staging)
 
 
 def failure(outcome: dict[str, Any], debug: bool) -> Failed:

@@ -25,7 +25,7 @@ def verify(folder: str, as_json: bool, debug: bool) -> int:
     found = check_evidence(folder, on_check=lambda check: None if as_json else show_check(console, check))
     if as_json:
         document = {
-            "evidence": str(found.folder),
+            "evidence": found.evidence,
             "run_id": found.run_id,
             "status": "completed" if found.ok else "failed",
             "ok": found.ok,

@@ -10,6 +10,7 @@ from pipelines.evidence.document import Manifest
 from pipelines.evidence.downloads import Download, stream
 from pipelines.evidence.exports import FORMATS, export, export_workbook
 from pipelines.evidence.files import Check
+from pipelines.evidence.places import PartCache
 from pipelines.evidence.reader import Evidence, Page, PageColumn
 from pipelines.evidence.replay import Comparison, replay
 from pipelines.evidence.summary import summary
@@ -30,6 +31,7 @@ __all__ = [
     "Manifest",
     "Page",
     "PageColumn",
+    "PartCache",
     "Query",
     "SetColumn",
     "Verification",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -46,26 +45,17 @@ def check_files(evidence: Evidence) -> Check:
     listed = [part.name for name in SETS for part in evidence.parts(name)]
     problems += [f"{name} is listed twice" for name in sorted(set(listed)) if listed.count(name) > 1]
     problems += [f"no part of {name} is listed" for name in SETS if not evidence.parts(name)]
-    found = dict(_present(evidence.folder))
+    found = evidence.place.names()
     problems += [f"{name} is missing" for name in sorted(set(listed)) if name not in found]
     problems += [f"{name} is not in the manifest" for name in sorted(found) if name not in {*listed, MANIFEST}]
-    problems += [f"{name} is a link" for name, path in sorted(found.items()) if path.is_symlink()]
+    problems += [f"{name} is a link" for name, is_link in sorted(found.items()) if is_link]
     return result("files", problems, f"{len(listed)} parts and the manifest, nothing else")
-
-
-def _present(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names, relative to ``folder``, of everything in it that is no folder of a set."""
-    for entry in sorted(folder.iterdir()):
-        if entry.name in SETS and entry.is_dir() and not entry.is_symlink():
-            for inner in sorted(entry.iterdir()):
-                yield f"{entry.name}/{inner.name}", inner
-        else:
-            yield entry.name, entry
 
 
 def check_bytes(evidence: Evidence) -> Check:
     """Size and SHA-256 of every part that is there."""
-    parts = [part for name in SETS for part in evidence.parts(name) if part.path.is_file()]
+    there = evidence.place.names()
+    parts = [part for name in SETS for part in evidence.parts(name) if part.name in there]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing lets go of the interpreter
         problems = [problem for problem in pool.map(_byte_problem, parts) if problem]
     size = sum(part.bytes for part in parts)
@@ -80,6 +70,8 @@ def _byte_problem(part: PartFile) -> str:
         digest = sha256_file(part.path)
     except OSError as error:
         return f"{part.name} cannot be read: {error.strerror}"
+    except EvidenceError as error:
+        return error.message
     if digest != part.sha256:
         return f"{part.name} has SHA-256 {digest}, the manifest says {part.sha256}"
     return ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -16,11 +17,11 @@ import pyarrow.parquet as pq
 
 from pipelines.errors import EvidenceError
 from pipelines.evidence.document import check_manifest
-from pipelines.workdir import MANIFEST, SETS
+from pipelines.evidence.places import LocalPlace, PartCache, Place, place_of
+from pipelines.workdir import SETS
 from recipe import format_cell
 
-# A manifest lists its parts, about 150 bytes each; this is far beyond any run and far below any memory.
-_MOST_MANIFEST = 256 << 20
+_FETCHES = 4
 _BATCH_ROWS = 1 << 14
 # Parts do not say it of their columns.
 _NEVER_EMPTY = {"_row", "_reason", "_left_row", "_right_row", "_left_partners", "_right_partners"}
@@ -55,21 +56,32 @@ class PartFile:
     """A part as the manifest lists it."""
 
     name: str
-    path: Path
+    place: Place
     rows: int
     bytes: int
     sha256: str
 
+    @property
+    def path(self) -> Path:
+        """A file of this machine with its bytes. Raises as ``Place.path``."""
+        return self.place.path(self.name, self.bytes, self.sha256)
+
+    @property
+    def shown(self) -> str:
+        """Where it lies, for people."""
+        return f"{self.place.shown}/{self.name}"
+
 
 class Evidence:
-    """The committed evidence in ``folder``.
+    """The committed evidence in a folder of this machine, or at an ``s3://`` or ``gs://`` address.
 
-    Raises EvidenceError ``evidence.not_found``, ``evidence.unreadable``, ``evidence.unsupported_format``.
+    ``cache`` keeps parts of evidence in a store for later readers. Raises EvidenceError ``evidence.not_found``,
+    ``evidence.unreadable``, ``evidence.unsupported_format``, and ConnectorError ``storage.*``.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).absolute()
-        self._text = _read_manifest(self.folder)
+    def __init__(self, address: str | Path, cache: PartCache | None = None) -> None:
+        self.place = place_of(address, cache)
+        self._text = self.place.manifest()
         self.manifest: dict[str, Any] = check_manifest(_decoded(self._text))
         self._schemas: dict[str, pa.Schema] = {}
 
@@ -103,9 +115,22 @@ class Evidence:
             )
         listed = [p for p in self.manifest["parts"] if p["path"].startswith(f"{set_name}/")]
         return [
-            PartFile(p["path"], self.folder / p["path"], p["rows"], p["bytes"], p["sha256"])
+            PartFile(p["path"], self.place, p["rows"], p["bytes"], p["sha256"])
             for p in sorted(listed, key=lambda p: str(p["path"]))
         ]
+
+    @property
+    def shown(self) -> str:
+        """Where it lies, for people."""
+        return self.place.shown
+
+    def fetch(self, parts: Sequence[PartFile]) -> None:
+        """Bring parts to this machine, several at a time, where they are not there yet. Raises as ``Place.path``."""
+        if isinstance(self.place, LocalPlace):
+            return
+        with ThreadPoolExecutor(_FETCHES) as pool:
+            for _ in pool.map(lambda part: part.path, parts):
+                pass
 
     def total(self, set_name: str) -> int:
         """Rows of a set, as the manifest has it."""
@@ -146,7 +171,7 @@ def open_part(part: PartFile) -> pq.ParquetFile:
         return pq.ParquetFile(part.path)
     except FileNotFoundError:
         raise EvidenceError(
-            f"{part.path} is missing.",
+            f"{part.shown} is missing.",
             code="evidence.part_missing",
             hint="Restore the file, or run the recipe again.",
         ) from None
@@ -182,7 +207,7 @@ def _group_batches(part: PartFile, file: pq.ParquetFile, group: int) -> Iterator
 def _damaged(part: PartFile, error: Exception) -> EvidenceError:
     reason = (str(error).splitlines() or ["it cannot be opened"])[0][:200]
     return EvidenceError(
-        f"{part.path} is damaged: {reason}.",
+        f"{part.shown} is damaged: {reason}.",
         code="evidence.part_unreadable",
         hint="Check the folder with kalla verify.",
     )
@@ -245,26 +270,6 @@ def type_name(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return "timestamptz" if kind.tz else "timestamp"
     return next((name for test, name in _TYPES if test(kind)), "text")
-
-
-def _read_manifest(folder: Path) -> bytes:
-    try:
-        with (folder / MANIFEST).open("rb") as file:
-            text = file.read(_MOST_MANIFEST + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise EvidenceError(
-            f"There is no committed evidence in {folder}: it has no {MANIFEST}.",
-            code="evidence.not_found",
-            hint="Name the folder that kalla run wrote to; a run that failed leaves none.",
-        ) from None
-    except OSError as error:
-        raise EvidenceError(
-            f"{folder / MANIFEST} cannot be read: {error.strerror}.",
-            hint="Check that you may read the folder.",
-        ) from error
-    if len(text) > _MOST_MANIFEST:
-        raise EvidenceError(f"{folder / MANIFEST} is too large to be a manifest.")
-    return text
 
 
 def _decoded(text: bytes) -> object:

@@ -15,6 +15,7 @@ from pipelines.evidence.files import Check, result
 from pipelines.evidence.reader import Evidence
 from pipelines.launch import Event, launch
 from pipelines.options import RunRequest
+from pipelines.outputs import output_of
 from pipelines.prepare import SIDES as SIDE_NAMES
 from pipelines.prepare import prepare
 from pipelines.workdir import SETS
@@ -23,7 +24,7 @@ from recipe import mask_uri, write_json
 MASK = "***"
 # What in a snapshot tells one state of a source from another and can be asked again. The rest (a server's version, the
 # moment of a database transaction) is never the same twice.
-_STATE = ("size", "mtime_ns", "sha256", "etag", "version_id", "generation")
+_STATE = ("size", "mtime_ns", "sha256", "etag", "version_id", "generation", "listing_sha256")
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def replay(
     whatever makes a run fail.
     """
     evidence = Evidence(folder)
+    kept = None if output is None else output_of(str(output)).shown
     with tempfile.TemporaryDirectory(prefix="kalla-replay-") as scratch:
-        target = str(Path(scratch) / "evidence") if output is None else str(Path(output).absolute())
+        target = str(Path(scratch) / "evidence") if kept is None else kept
         request = _request(evidence, Path(scratch), target, dict(sources or {}), memory_limit)
         state = check_sources(evidence, request)
         if not state.ok and not allow_changed:
@@ -75,7 +77,6 @@ def replay(
         again = Evidence(target)
         checks = (state, *compare(evidence, again))
         versions = _other_versions(evidence, again)
-    kept = None if output is None else str(Path(output).absolute())
     return Comparison(evidence.manifest["run_id"], request.run_id, checks, versions, kept)
 
 

@@ -88,6 +88,7 @@ def opened(
     ``evidence.part_unreadable``.
     """
     parts = [part for name in sets for part in evidence.parts(name)]
+    evidence.fetch(parts)
     with tempfile.TemporaryDirectory(prefix="kalla-evidence-") as scratch:
         with engine.connect(Path(scratch), memory, [str(part.path) for part in parts]) as connection:
             with _limited(connection, seconds) as late:

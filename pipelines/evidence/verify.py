@@ -42,7 +42,7 @@ _MEMORY = 1 << 30
 class Verification:
     """What was checked and found."""
 
-    folder: Path
+    evidence: str
     run_id: str
     manifest_sha256: str
     checks: tuple[Check, ...]
@@ -55,7 +55,7 @@ class Verification:
 def verify(
     folder: str | Path, on_check: Callable[[Check], None] = lambda check: None, memory: int = _MEMORY
 ) -> Verification:
-    """Check the evidence in ``folder``; ``on_check`` gets each result as it is known.
+    """Check the evidence in ``folder``, of which no cache is believed; ``on_check`` gets each result as it is known.
 
     ``memory`` bounds what the engine holds before it spills to the temporary folder. A failed check is a result; only a
     missing or malformed manifest raises EvidenceError.
@@ -65,7 +65,7 @@ def verify(
     for check in _checks(evidence, memory):
         on_check(check)
         checks.append(check)
-    return Verification(evidence.folder, evidence.manifest["run_id"], evidence.manifest_sha256, tuple(checks))
+    return Verification(evidence.shown, evidence.manifest["run_id"], evidence.manifest_sha256, tuple(checks))
 
 
 def _checks(evidence: Evidence, memory: int) -> Iterator[Check]:

@@ -210,6 +210,20 @@ class ConnectorContract:
                 use()
             assert caught.value.details[0]["code"] == "filter.unknown_column"
 
+    @pytest.mark.parametrize("wanted", [["id"], ["at_utc", "code"], ["flag", "id", "amount"]])
+    def test_projection(self, make: Make, wanted: list[str]) -> None:
+        connector = make(COLUMNS, ROWS)
+        names = [column.name for column in COLUMNS]
+        filters = [FilterCondition(column="code", op="neq", value="007")]
+        expected = [row for row in self.expected(COLUMNS, ROWS) if row[1] not in (None, "007")]
+        with connector.open_snapshot() as snapshot:
+            batches = [
+                b for s in connector.plan_splits(snapshot, 3) for b in connector.read(snapshot, s, filters, wanted)
+            ]
+        assert all(batch.schema.names == wanted for batch in batches)
+        found = [row for batch in batches for row in rows_of(batch)]
+        assert found == [tuple(row[names.index(name)] for name in wanted) for row in expected]
+
     def test_preview_prints_cells(self, make: Make) -> None:
         connector = make(COLUMNS, ROWS)
         preview = connector.preview(4)

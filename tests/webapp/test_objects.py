@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recipe import parse_file_uri
 from webapp import objects
 from webapp.errors import ServiceError
-from webapp.objects import ObjectStore, Upload, check_filename, local_address, parse_upload
+from webapp.objects import ObjectStore, Upload, check_filename, parse_upload, stored_upload
 from webapp.settings import Settings
 
 ID = "6f0f3c2e-1b5f-4a51-9c55-0f2f4e1f0a11"
@@ -43,6 +43,14 @@ HOSTILE = [
     "",
     "x" * 252 + ".csv",
 ]
+
+
+def has_file(store: ObjectStore, upload: Upload) -> bool:
+    try:
+        return store.path(upload).is_file()
+    except ServiceError as error:
+        assert error.code == "upload.not_found"
+        return False
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -85,7 +93,10 @@ def test_usable_names_have_an_address_that_leads_to_their_file(name: str):
     uri = upload.uri("kalla-uploads")
     assert parse_file_uri(uri).path == f"s-1/{ID}/{name}"
     assert parse_upload(PLAIN, uri) == upload
-    path = Path(local_address(PLAIN, uri) or "")
+    stored = stored_upload(PLAIN, uri)
+    assert stored is not None
+    path = Path(stored.shown)
+    assert parse_file_uri(stored.address).path == stored.shown
     assert path.parent == Path(f"/srv/kalla/uploads/s-1/{ID}")
     assert len(path.name.encode()) <= 255
     assert path.suffix.lower() == Path(name).suffix.lower()
@@ -128,7 +139,7 @@ def test_no_name_leads_out_of_its_folder(name: str):
 )
 def test_malformed_addresses_in_the_bucket_are_refused(uri: str):
     with pytest.raises(ServiceError) as caught:
-        local_address(PLAIN, uri)
+        stored_upload(PLAIN, uri)
     assert caught.value.code == "upload.invalid_uri"
 
 
@@ -145,7 +156,7 @@ def test_malformed_addresses_in_the_bucket_are_refused(uri: str):
     ],
 )
 def test_other_addresses_are_not_ours(uri: str):
-    assert local_address(PLAIN, uri) is None
+    assert stored_upload(PLAIN, uri) is None
 
 
 def reader(data: bytes) -> Callable[[int], bytes]:
@@ -179,7 +190,7 @@ def test_two_at_once_leave_one_file(store: ObjectStore, settings: Settings):
         inner = reader(data)
 
         def read(size: int) -> bytes:
-            if not store.exists(upload):
+            if not has_file(store, upload):
                 store.write(upload, reader(b"first"), None)
             return inner(size)
 
@@ -203,7 +214,7 @@ def test_nothing_stays_of_a_failed_upload(store: ObjectStore, settings: Settings
         store.write(upload, reader(b"x" * size), length)
     assert caught.value.code == code
     assert files_below(settings) == []
-    assert not store.exists(upload)
+    assert not has_file(store, upload)
 
 
 def test_a_broken_stream_leaves_nothing(store: ObjectStore, settings: Settings):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors import S3Settings
 from tests.helpers import AskedEnvironment
 from webapp.errors import STATUS, ServiceError, SettingsError, status_of
 from webapp.settings import Settings
@@ -17,6 +18,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs/settings.md"
 def asked_for() -> set[str]:
     asked = AskedEnvironment()
     Settings.from_environment(asked)
+    S3Settings.from_environment(asked)
     return asked.names
 
 

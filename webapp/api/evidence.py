@@ -18,7 +18,7 @@ blueprint = Blueprint("evidence", __name__)
 _SETS = schemas.one_of("matched", "unmatched_left", "unmatched_right")
 _UNMATCHED = schemas.one_of("unmatched_left", "unmatched_right")
 _RUN = {"run_id": schemas.UUID}
-_ERRORS = ("run.not_found", "evidence.not_found", "evidence.not_ready", "evidence.unreadable")
+_ERRORS = ("run.not_found", "evidence.not_found", "evidence.not_ready", "evidence.unreadable", "storage.unreachable")
 _COLUMN = schemas.record(
     {"name": schemas.TEXT, "data_type": schemas.TEXT, "nullable": schemas.FLAG, "number": schemas.FLAG}
 )

@@ -25,6 +25,7 @@ _LOOK_ERRORS = (
     "upload.empty",
     "upload.unreadable",
     "upload.too_large",
+    "storage.unreachable",
 )
 
 
@@ -56,6 +57,7 @@ def presign() -> dict[str, Any]:
         "upload.too_large",
         "upload.incomplete",
         "upload.no_space",
+        "storage.unreachable",
     ),
     query=(Query("token", schemas.TEXT, "comes with the link", required=True),),
     is_open=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from urllib.parse import parse_qs, urlsplit
 
 from flask import request
 
@@ -24,8 +23,4 @@ def uploaded(field: str, session: str) -> str | None:
     part = request.files.get(field)
     if part is None or not part.filename:
         return request.form.get(f"{field}_uploaded", "").strip() or None
-    app = kalla()
-    given = uploads.presign(app, {"filename": part.filename, "session_id": session})
-    token = parse_qs(urlsplit(given["presigned_url"]).query)["token"][0]
-    uploads.receive(app, token, part.stream.read, None)
-    return str(given["s3_uri"])
+    return uploads.take_in(kalla(), part.filename, session, part.stream.read)

@@ -18,7 +18,7 @@ from pipelines.launch import parse_size
 from recipe import KallaError, RecipeError, mask_text
 from webapp.errors import ServiceError, SettingsError, error_body, status_of
 from webapp.hosts import check_host
-from webapp.objects import local_address
+from webapp.objects import stored_upload
 from webapp.readable import check_files
 from webapp.runner.delivery import Delivery
 from webapp.runner.jobs import Guards, check_callback
@@ -87,7 +87,7 @@ def _service(app: Flask | None = None) -> _Service:
 def _guards(settings: Settings) -> Guards:
     return Guards(
         lambda host, port, code: check_host(host, port, settings, code),
-        lambda uri: local_address(settings, uri),
+        lambda uri: found.address if (found := stored_upload(settings, uri)) else None,
         lambda kind, uri: check_files(settings, kind, uri),
     )
 

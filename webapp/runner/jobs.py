@@ -22,7 +22,6 @@ from recipe import (
     SideInput,
     Source,
     check_match_sql,
-    file_uri,
     infer_type,
     parse_recipe,
     parse_uri,
@@ -44,11 +43,11 @@ Hosts = dict[str, tuple[str, ...]]  # host -> the numeric addresses that were ch
 @dataclass(frozen=True)
 class Guards:
     """What jobs may reach, as functions of the settings: ``check_host(host, port, code)`` raises ServiceError with
-    that code or gives the numeric addresses to connect to, ``local_address(uri)`` is the local file of an upload or
-    None, ``check_files(type, uri)`` raises for files that sources may not read."""
+    that code or gives the numeric addresses to connect to, ``stored_address(uri)`` is where an upload lies or None,
+    ``check_files(type, uri)`` raises for files that sources may not read."""
 
     check_host: Callable[[str, int, str], tuple[str, ...]]
-    local_address: Callable[[str], str | None]
+    stored_address: Callable[[str], str | None]
     check_files: Callable[[str, str], None]
 
 
@@ -223,15 +222,15 @@ def _document(
 
 
 def resolve_source(kind: object, uri: object, guards: Guards) -> tuple[str, str]:
-    """Type and address as a connector takes them: uploads become local files, a missing type follows from the
+    """Type and address as a connector takes them: uploads are found where they lie, a missing type follows from the
     address. Raises KallaError."""
     if not isinstance(uri, str) or not uri:
         raise ServiceError("must be the address of the source", code="source.invalid_uri")
     if kind is not None and not isinstance(kind, str):
         raise ServiceError("the type must be a text", code="source.unsupported_type")
-    local = guards.local_address(uri) if uri.lower().startswith("s3://") else None
-    if local is not None:
-        return _file_kind(local), file_uri(local)
+    stored = guards.stored_address(uri) if uri.lower().startswith("s3://") else None
+    if stored is not None:
+        return _file_kind(stored), stored
     known = infer_type(uri) if kind in (None, "file") else str(kind)
     if known in SOURCE_CLASSES:  # the recipe's own checks refuse other types, at their own place
         guards.check_files(known, uri)

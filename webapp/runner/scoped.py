@@ -13,7 +13,6 @@ from recipe import (
     Problem,
     Source,
     check_filters,
-    file_uri,
     parse_filters,
     parse_uri,
 )
@@ -81,20 +80,20 @@ def _refuse(problems: list[Problem]) -> None:
 def _source(body: Mapping[str, Any], guards: Guards) -> tuple[Source, bool, Hosts]:
     """The source as recipes have it, whether it is an upload, and where its host was found."""
     uri, kind = str(body.get("csv_uri") or body.get("uri")), str(body.get("source_type") or "csv_upload")
-    local = guards.local_address(uri) if uri.lower().startswith("s3://") else None
-    if local is None and body.get("csv_uri") is not None:
+    stored = guards.stored_address(uri) if uri.lower().startswith("s3://") else None
+    if stored is None and body.get("csv_uri") is not None:
         raise ServiceError("csv_uri names no file in the uploads bucket.", code="upload.invalid_uri")
-    if local is not None:
-        kind = "csv" if local.lower().endswith((".csv", ".csv.gz")) else "parquet"
-        uri = file_uri(local)
+    if stored is not None:
+        kind = "csv" if stored.lower().endswith((".csv", ".csv.gz")) else "parquet"
+        uri = stored
     elif kind == "file":
         address = parse_uri("file", uri, registering=True)
         kind = "csv" if getattr(address, "is_csv", False) else "parquet"
     if kind not in SOURCE_CLASSES:
         raise ServiceError(f"{kind[:80]!r} is not a source type.", code="source.unsupported_type")
-    if local is None:
+    if stored is None:
         guards.check_files(kind, uri)
     hosts = check_source_host(kind, uri, guards)
     # A preview needs no key; the model of a source wants one.
     source: Any = SOURCE_CLASSES[kind](alias="preview", uri=uri, primary_key=("-",), type=kind)
-    return source, local is not None, hosts
+    return source, stored is not None, hosts

@@ -297,14 +297,14 @@ class Supervisor:
 
         request = RunRequest(
             recipe=job.document,
-            output=str(job.output.folder),
+            output=job.output.target,
             run_id=job.run_id,
             partitions=self.settings.partitions,
             memory_limit=self._parts.memory_limit,
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
             hosts={host: list(addresses) for host, addresses in job.hosts.items()},
-            staging=None if self.settings.scratch_path is None else str(self.settings.scratch_path),
+            staging=str(self.settings.scratch_path or self.settings.staging_path / "runner" / "work"),
         )
         note(logging.INFO, "A job starts.", run_id=job.run_id)
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)

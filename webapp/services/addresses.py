@@ -18,14 +18,13 @@ from recipe import (
     FileAddress,
     KallaError,
     PostgresAddress,
-    file_uri,
     parse_uri,
 )
 from webapp.context import Kalla
 from webapp.db import OWN_TABLES
 from webapp.errors import ServiceError
 from webapp.hosts import IpAddress, addresses_of, check_host
-from webapp.objects import local_address, parse_upload
+from webapp.objects import parse_upload, stored_upload
 from webapp.readable import check_parameters, check_path
 from webapp.settings import Settings
 
@@ -130,11 +129,13 @@ def _is_here(addresses: set[IpAddress], here: set[IpAddress]) -> bool:
 
 @dataclass(frozen=True)
 class Opened:
-    """A source ready to be read. ``connector`` is a ``connectors.Connector``; ``is_csv`` when it reads a CSV."""
+    """A source ready to be read. ``connector`` is a ``connectors.Connector`` for ``uri``; ``is_csv`` when it reads a
+    CSV."""
 
     connector: Any
     is_csv: bool
-    local: str | None  # the path of an upload, which must not show in messages
+    uri: str
+    hidden: str | None  # where an upload lies, which must not show in messages
     shown: str
 
     @contextmanager
@@ -143,7 +144,7 @@ class Opened:
         try:
             yield
         except KallaError as error:
-            raise _renamed(error, self.local, self.shown) if self.local else error from None
+            raise _renamed(error, self.hidden, self.shown) if self.hidden else error from None
 
 
 def open_source(app: Kalla, kind: str, uri: str, alias: str = "source") -> Opened:
@@ -158,15 +159,15 @@ def open_source(app: Kalla, kind: str, uri: str, alias: str = "source") -> Opene
     address, hosts = _checked(app, kind, uri, kind == "file")
     concrete = concrete_type(kind, address)
     check_readable(concrete)
-    local = local_address(app.settings, uri)
+    stored = stored_upload(app.settings, uri)
     shown = os.path.basename(address.path) if isinstance(address, FileAddress) else ""
-    if local is not None:
-        app.objects.path(parse_upload(app.settings, uri))  # says that the upload is gone, rather than the file
-        uri = file_uri(local)
+    if stored is not None:
+        app.objects.size(parse_upload(app.settings, uri))  # says that the upload is gone, rather than the file
+        uri = stored.address
     # A source of a recipe needs a key; reading asks for none.
     source: Any = SOURCE_CLASSES[concrete].model_validate({"alias": alias, "uri": uri, "primary_key": ["key"]})
     connector = connector_for(source, roots=app.settings.readable_roots, hosts=hosts)
-    return Opened(connector, concrete == "csv", local, shown)
+    return Opened(connector, concrete == "csv", uri, None if stored is None else stored.shown, shown)
 
 
 def concrete_type(kind: str, address: Address) -> str:

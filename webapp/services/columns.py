@@ -16,7 +16,6 @@ from recipe import (
     Schema,
     Source,
     check_filters,
-    file_uri,
     nearest_names,
 )
 from webapp.context import Kalla
@@ -39,8 +38,7 @@ def columns_of(app: Kalla, source: Source) -> Schema:
     if opened.is_csv and source.format is not None:
         from connectors import connector_for  # brings Arrow, which the first page should not wait for
 
-        uri = source.uri if opened.local is None else file_uri(opened.local)
-        stated = CsvSource(alias=source.alias, uri=uri, primary_key=source.primary_key, format=source.format)
+        stated = CsvSource(alias=source.alias, uri=opened.uri, primary_key=source.primary_key, format=source.format)
         connector = connector_for(stated, roots=app.settings.readable_roots)
     with opened.told():
         found: Schema = connector.schema()

@@ -18,6 +18,8 @@ from urllib.parse import unquote
 from recipe import FilterCondition, KallaError, mask_text, parse_filters
 from webapp.context import Kalla
 from webapp.errors import ServiceError
+from webapp.objects import GCS_RESULTS
+from webapp.readable import EVIDENCE_CACHE
 from webapp.settings import Settings
 from webapp.stores.run_records import RunRecord
 
@@ -100,7 +102,7 @@ def summary(app: Kalla, run_id: str) -> dict[str, Any]:
     with _opened(app, run_id) as found, _turn(_TURNS):
         body = engine.summary(found, _SECONDS)
     if body["values_problem"]:
-        body = body | {"values_problem": _stripped(body["values_problem"], found.folder)}
+        body = body | {"values_problem": _stripped(body["values_problem"], found.shown)}
     return body
 
 
@@ -123,7 +125,7 @@ def verify(app: Kalla, run_id: str) -> dict[str, Any]:
     from pipelines import evidence as engine
 
     with _opened(app, run_id) as found, _turn(_CHECKS):
-        result = engine.verify(found.folder)
+        result = engine.verify(found.shown)
     return {
         "run_id": result.run_id,
         "ok": result.ok,
@@ -163,14 +165,15 @@ def _opened(app: Kalla, run_id: str) -> Iterator[Any]:
     from pipelines import evidence as engine
 
     run = _completed(app, run_id)
-    folder = evidence_folder(app.settings, run)
+    place = evidence_place(app.settings, run)
+    cache = engine.PartCache(app.settings.staging_path / EVIDENCE_CACHE, app.settings.evidence_cache_bytes)
     try:
-        found = engine.Evidence(folder)
+        found = engine.Evidence(place, cache)
         if found.manifest["run_id"] != run.run_id:
             raise _not_found("The folder of this run holds the evidence of another run.")
         yield found
     except engine.EvidenceError as error:
-        raise _told(error, folder) from error
+        raise _told(error, place) from error
 
 
 def _completed(app: Kalla, run_id: str) -> RunRecord:
@@ -186,8 +189,8 @@ def _completed(app: Kalla, run_id: str) -> RunRecord:
     return run
 
 
-def evidence_folder(settings: Settings, run: RunRecord) -> Path:
-    """The local folder with a completed run's manifest.
+def evidence_place(settings: Settings, run: RunRecord) -> str:
+    """The folder with a completed run's manifest, or its address in the object store.
 
     Raises ServiceError ``evidence.not_found`` when none was reported, or it lies where the app may not read.
     """
@@ -200,6 +203,8 @@ def evidence_folder(settings: Settings, run: RunRecord) -> Path:
         path = Path(unquote(rest))
     elif mark:
         bucket, _, key = rest.partition("/")
+        if settings.store and scheme.lower() == settings.store:
+            return _stored_place(settings, reported, bucket, key)
         if scheme.lower() != "s3" or bucket != settings.results_bucket:
             raise _not_found("The evidence of this run is not kept on this machine.")
         path = settings.staging_path / "results" / unquote(key).lstrip("/")
@@ -207,25 +212,32 @@ def evidence_folder(settings: Settings, run: RunRecord) -> Path:
     roots = [Path(os.path.realpath(root)) for root in settings.readable_roots]
     if not path.is_absolute() or not any(folder != root and folder.is_relative_to(root) for root in roots):
         raise _not_found("The evidence of this run lies outside the folders that the app may read.")
-    return folder
+    return str(folder)
+
+
+def _stored_place(settings: Settings, reported: str, bucket: str, key: str) -> str:
+    google = settings.store == "gs"
+    own, below = (settings.gcs_bucket, GCS_RESULTS) if google else (settings.results_bucket, "")
+    if bucket != own or not key.startswith(below):
+        raise _not_found("The evidence of this run lies outside the bucket that the app may read.")
+    return reported.rstrip("/").rpartition("/")[0]
 
 
 def _not_found(message: str) -> ServiceError:
     return ServiceError(message, code="evidence.not_found", hint="Run it again to get a result.")
 
 
-def _told(error: KallaError, folder: Path) -> ServiceError:
+def _told(error: KallaError, folder: str) -> ServiceError:
     text = _stripped({"message": error.message, "hint": error.hint}, folder)
     return ServiceError(
         text["message"], code=error.code, status=_STATUS.get(error.code), hint=text["hint"], details=error.details
     )
 
 
-def _stripped(texts: dict[str, str], folder: Path) -> dict[str, str]:
+def _stripped(texts: dict[str, str], folder: str) -> dict[str, str]:
     """Texts in which files are called by their names inside the evidence."""
     return {
-        name: mask_text(text.replace(f"{folder}{os.sep}", "").replace(str(folder), "its folder"))
-        for name, text in texts.items()
+        name: mask_text(text.replace(f"{folder}/", "").replace(folder, "its folder")) for name, text in texts.items()
     }
 
 

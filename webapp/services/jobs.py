@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recipe import Recipe, dump_source
+from webapp.objects import GCS_RESULTS
 from webapp.settings import Settings
 
 SIDE_OF = {"left_src": "left", "right_src": "right"}
@@ -38,7 +39,11 @@ def callback_url(settings: Settings) -> str:
 
 
 def output_path(settings: Settings, run_id: str) -> str:
-    """The folder for the run's evidence."""
+    """The folder for the run's evidence, in the store where there is one."""
+    if settings.store == "s3":
+        return f"s3://{settings.results_bucket}/runs/{run_id}/"
+    if settings.store == "gs":
+        return f"gs://{settings.gcs_bucket}/{GCS_RESULTS}runs/{run_id}/"
     return f"{settings.staging_path / 'results' / 'runs' / run_id}/"
 
 

@@ -67,10 +67,10 @@ def _sample(connector: Any, names: list[str]) -> tuple[Any, bool]:
     rows = size = 0
     with connector.open_snapshot() as snapshot:
         for split in connector.plan_splits(snapshot, 1):
-            for batch in connector.read(snapshot, split):
+            for batch in connector.read(snapshot, split, columns=names):
                 if rows >= MOST_ROWS or size >= MOST_BYTES:
                     return pa.Table.from_batches(batches), False
-                kept = batch.select(names).replace_schema_metadata(None)
+                kept = batch.replace_schema_metadata(None)
                 batches.append(kept)
                 rows, size = rows + kept.num_rows, size + kept.nbytes
     return (pa.Table.from_batches(batches) if batches else None), True

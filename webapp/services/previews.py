@@ -111,7 +111,7 @@ def load_scoped(app: Kalla, alias: str, body: Mapping[str, Any]) -> dict[str, An
     if csv_uri is not None:
         if not isinstance(csv_uri, str):
             raise invalid_body(("csv_uri", "must be text"))
-        app.objects.path(parse_upload(app.settings, csv_uri))
+        app.objects.size(parse_upload(app.settings, csv_uri))  # says that it is gone
         return app.dispatcher.load_scoped(alias, {"csv_uri": csv_uri, **asked})
     record = stored(app, alias)
     kind = record.source_type

@@ -31,7 +31,7 @@ from recipe import (
 )
 from webapp.context import Kalla
 from webapp.errors import ServiceError
-from webapp.objects import local_address
+from webapp.objects import stored_upload
 from webapp.services import note, utc_text
 from webapp.services.addresses import check_address
 from webapp.services.columns import columns_of, missing_columns
@@ -294,7 +294,7 @@ def _with_given(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> R
     source: Source = getattr(recipe.sources, side)
     if source.type == "file":
         uri = None if given is None else given.uri
-        if uri is None or local_address(app.settings, uri) is None:
+        if uri is None or stored_upload(app.settings, uri) is None:
             raise _file_required(side, source.alias)
     if given is None:
         return recipe
@@ -347,7 +347,7 @@ def _check_side(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> N
     uri = source.uri or ""
     address = check_address(app, source.type, uri)
     path = f"sources.{side}.filters" if given is None or given.filters is None else f"{given.path}.filters"
-    if local_address(app.settings, uri) is None:
+    if stored_upload(app.settings, uri) is None:
         if source.filters and isinstance(address, FileAddress) and address.is_local:
             _check_filters_of_file(app, source, path)
         return

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
@@ -20,8 +18,8 @@ from webapp.objects import (
     Upload,
     check_filename,
     check_session,
-    local_address,
     parse_upload,
+    stored_upload,
     upload_too_large,
 )
 from webapp.services import invalid_body, note, texts
@@ -34,20 +32,24 @@ _PAGE = 1000
 
 
 def presign(app: Kalla, body: Mapping[str, Any], base_url: str = "") -> dict[str, Any]:
-    """``{upload_id, presigned_url, s3_uri}`` for ``filename`` and ``session_id``; the link takes one file, once.
+    """``{upload_id, presigned_url, s3_uri}`` for ``filename`` and ``session_id``; the link takes one file. It leads to
+    the object store where there is one, else to the app at ``base_url``, as the browser knows it; there it works once.
 
-    ``base_url`` is the app's address as the browser knows it. Raises ServiceError ``request.invalid_body``,
+    Raises ServiceError ``request.invalid_body``,
     ``upload.invalid_name``, ``upload.unsupported_type``.
     """
     filename, session_id = texts(body, "filename", "session_id", filled=False)
     if not check_session(session_id):
         raise invalid_body(("session_id", "must be 1 to 64 letters, digits, '_' or '-'"))
     upload = Upload(session_id, str(uuid.uuid4()), check_filename(filename))
-    token = _tokens(app).dumps([upload.session_id, upload.upload_id, upload.filename])
+    link = app.objects.link(upload, LINK_SECONDS)
+    if link is None:
+        token = _tokens(app).dumps([upload.session_id, upload.upload_id, upload.filename])
+        link = f"{base_url.rstrip('/')}/api/uploads/{upload.upload_id}/content?token={token}"
     note(app, "upload.presign", upload.upload_id, filename=filename)
     return {
         "upload_id": upload.upload_id,
-        "presigned_url": f"{base_url.rstrip('/')}/api/uploads/{upload.upload_id}/content?token={token}",
+        "presigned_url": link,
         "s3_uri": upload.uri(app.settings.uploads_bucket),
     }
 
@@ -70,6 +72,14 @@ def receive(
     size = app.objects.write(upload, read, length)
     note(app, "upload.receive", upload.upload_id, size=size)
     return {"upload_id": upload.upload_id, "size": size}
+
+
+def take_in(app: Kalla, filename: str, session_id: str, read: Callable[[int], bytes]) -> str:
+    """The address of a file that came inside a form. Raises ServiceError as ``presign`` and ``receive``."""
+    upload = Upload(session_id, str(uuid.uuid4()), check_filename(filename))
+    size = app.objects.write(upload, read, None)
+    note(app, "upload.receive", upload.upload_id, size=size)
+    return upload.uri(app.settings.uploads_bucket)
 
 
 def _upload_of(app: Kalla, token: str) -> Upload:
@@ -115,7 +125,7 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
     if upload.filename != filename:
         raise invalid_body(("filename", "is not the name of the uploaded file"))
     found = look(app, upload)
-    os.utime(app.objects.path(upload))  # its time begins again
+    app.objects.touch(upload)  # its time begins again
     note(app, "upload.confirm", upload_id, row_count=found["row_count"])
     return {
         "upload_id": upload.upload_id,
@@ -128,8 +138,7 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
 
 def look(app: Kalla, upload: Upload) -> dict[str, Any]:
     """Columns, number of rows and first rows of an uploaded file, by the reader that runs use too."""
-    path = app.objects.path(upload)
-    size = path.stat().st_size
+    size = app.objects.size(upload)
     if size > app.settings.max_upload_bytes:
         raise upload_too_large(app.settings.max_upload_bytes)
     if size == 0:
@@ -173,29 +182,20 @@ def expire(app: Kalla, now: float | None = None) -> list[str]:
     Registered sources that named one get the status ``error``. Files whose upload never ended go after a day.
     """
     moment = time.time() if now is None else now
-    for draft in app.objects.drafts():
-        if _age(draft, moment) > _DRAFT_SECONDS:
-            draft.unlink(missing_ok=True)
-    most = app.settings.upload_ttl_days * 24 * 3600
-    old = [(upload, path) for upload, path in app.objects.uploads() if _age(path, moment) > most]
-    used = _paths_in_use(app) if old else set()
-    gone = [(upload, path) for upload, path in old if str(path) not in used]
-    for upload, path in gone:
-        app.objects.remove(path)
-        note(app, "upload.expire", upload.upload_id)
+    app.objects.drop_drafts(moment - _DRAFT_SECONDS)
+    before = moment - app.settings.upload_ttl_days * 24 * 3600
+    old = [kept for kept in app.objects.kept() if kept.modified < before]
+    used = _addresses_in_use(app) if old else set()
+    gone = [kept for kept in old if kept.address not in used]
+    for kept in gone:
+        app.objects.remove(kept)
+        note(app, "upload.expire", kept.upload.upload_id)
     if gone:
-        _mark_sources(app, {str(path) for _, path in gone})
-    return [upload.upload_id for upload, _ in gone]
+        _mark_sources(app, {kept.address for kept in gone})
+    return [kept.upload.upload_id for kept in gone]
 
 
-def _age(path: Path, now: float) -> float:
-    try:
-        return now - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0
-
-
-def _paths_in_use(app: Kalla) -> set[str]:
+def _addresses_in_use(app: Kalla) -> set[str]:
     addresses: set[str] = set()
     aliases: set[str] = set()
     for page in _pages(app.recipes.list):
@@ -211,21 +211,22 @@ def _paths_in_use(app: Kalla) -> set[str]:
     for alias in aliases:
         registered = app.sources.get(alias)
         addresses |= {registered.uri} if registered is not None else set()
-    return {path for uri in addresses if (path := _path(app, uri))}
+    return {address for uri in addresses if (address := _address(app, uri))}
 
 
-def _mark_sources(app: Kalla, paths: set[str]) -> None:
+def _mark_sources(app: Kalla, gone: set[str]) -> None:
     for page in _pages(app.sources.list):
         for record in page:
-            if _path(app, record.uri) in paths:
+            if _address(app, record.uri) in gone:
                 app.sources.set_status(record.alias, "error")
 
 
-def _path(app: Kalla, uri: str) -> str | None:
+def _address(app: Kalla, uri: str) -> str | None:
     try:
-        return local_address(app.settings, uri)
+        found = stored_upload(app.settings, uri)
     except ServiceError:
         return None  # malformed, so it names no file
+    return None if found is None else found.address
 
 
 def _pages(read: Callable[[int, int], list[Any]]) -> Iterator[list[Any]]:

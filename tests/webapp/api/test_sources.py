@@ -143,15 +143,24 @@ def test_a_link_moved_later_opens_nothing(client: FlaskClient, data: Path, bank:
     [
         ("elasticsearch", "elasticsearch://es.example:9200?index=i"),
         ("bigquery", "bigquery://p/d?table=t"),
-        ("s3", "s3://bucket/key.parquet"),
-        ("csv", "gs://bucket/a.csv"),
     ],
 )
 def test_what_cannot_be_read_yet_can_be_registered(client: FlaskClient, kind: str, uri: str):
     assert register(client, "later", uri, kind).status_code == 200
     answer = client.get("/api/sources/later/preview")
     assert answer.status_code == 400
-    assert answer.json["code"] in ("source.unsupported_type", "source.unsupported_scheme")
+    assert answer.json["code"] == "source.unsupported_type"
+
+
+def test_an_object_needs_the_credentials_of_its_store(
+    client: FlaskClient, no_store: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert register(client, "ledger", "s3://bucket/key.parquet", "s3").status_code == 200
+    answer = client.get("/api/sources/ledger/preview")
+    assert (answer.status_code, answer.json["code"]) == (502, "source.access_denied")
+    assert "S3_ACCESS_KEY" in answer.json["error"]
+    assert client.get("/api/sources/ledger").json["status"] == "error"
 
 
 def test_allowed_hosts(make_app: Callable[..., Flask]):
