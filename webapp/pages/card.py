@@ -1,4 +1,4 @@
-"""The match card: one unmatched record beside its nearest candidate, field against field."""
+"""The match card: two records field against field, from the evidence of a run or proposed in a conversation."""
 
 from __future__ import annotations
 
@@ -75,6 +75,55 @@ def card(app: Kalla, run: Mapping[str, Any], side: str, row: int) -> Card:
         facing=[_facing(item, item["role"] in asked) for item in pairs],
         single=single,
     )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two records that a conversation asks about: linked fields against each other, the others by side."""
+
+    title: str
+    facing: list[Facing]
+    single: dict[str, list[Field]]
+
+
+SAME_VALUE = ("equal", "form")  # the second: one value, written in two ways
+
+
+def pair(data: Mapping[str, Any]) -> Pair:
+    """A proposed pair as contract 4.3 gives it, with its ``differences``."""
+    records = {side: dict(data.get(side) or {}) for side in SIDES}
+    linked = [item for item in data.get("differences") or () if all(item.get(s) in records[s] for s in SIDES)]
+    facing = [_linked(item, *(records[side][item[side]] for side in SIDES)) for item in linked]
+    single = {
+        side: [plain_field(name, value) for name, value in records[side].items() if name not in {i[side] for i in linked}]
+        for side in SIDES
+    }
+    names = [next((str(v) for v in record.values() if v not in (None, "")), "an empty record") for record in records.values()]
+    return Pair(" and ".join(names), facing, single)
+
+
+def _linked(item: Mapping[str, Any], left: object, right: object) -> Facing:
+    kind = str(item.get("kind") or "")
+    equal = kind in SAME_VALUE or left == right
+    fields = [plain_field(item[side], value) for side, value in zip(SIDES, (left, right), strict=True)]
+    if not equal:
+        fields = _marked(fields)
+    apart = "same value" if kind == "form" else "" if equal else str(item.get("gap") or "")
+    return Facing(fields[0], fields[1], False, equal, apart)
+
+
+def _marked(fields: list[Field]) -> list[Field]:
+    """The same fields with the characters that the other one has not."""
+    from pipelines.evidence import differing  # the engine behind it is loaded with the first card
+
+    texts = ["".join(piece for piece, _ in item.pieces) for item in fields]
+    marks = differing(*texts)
+    return [Field(item.column, pieces(text, mark)) for item, text, mark in zip(fields, texts, marks, strict=True)]
+
+
+def plain_field(name: str, value: object) -> Field:
+    """A field without marks; no pieces where it is empty."""
+    return Field(name, [] if value in (None, "") else [(str(value), False)])
 
 
 def _facing(item: Mapping[str, Any], asked: bool) -> Facing:

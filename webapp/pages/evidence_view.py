@@ -119,7 +119,7 @@ def shown(app: Kalla, run: Mapping[str, Any]) -> Shown:
     return Shown(
         equation=equation(run, totals),
         bridge=bridge(totals),
-        why=[_why(run, side, summary) for side in SIDES],
+        why=[why(run, side, summary) for side in SIDES],
         asked=asked,
         reasons=[
             (item["reason"], reason_words(item["reason"])) for item in reasons.get(name.removeprefix("unmatched_"), ())
@@ -180,7 +180,8 @@ def _tabs(run: Mapping[str, Any], current: str) -> list[Tab]:
     ]
 
 
-def _why(run: Mapping[str, Any], side: str, summary: Mapping[str, Any]) -> Why:
+def why(run: Mapping[str, Any], side: str, summary: Mapping[str, Any]) -> Why:
+    """One side's unmatched records, from what ``evidence.summary`` gives; links lead to them on the run's page."""
     total = int(run[f"unmatched_{side}_count"])
     found = (summary.get("reasons") or {}).get(side) or []
     ages = (summary.get("ages") or {}).get(side) or {}
