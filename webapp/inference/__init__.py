@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from webapp.inference.columns import Analysis
+from webapp.inference.links import analyse
 from webapp.inference.model import (
-    Analysis,
     ColumnProfile,
     CounterExample,
     Curve,
@@ -19,6 +20,7 @@ from webapp.inference.model import (
     Table,
     Verdicts,
 )
+from webapp.inference.profiles import profile
 
 __all__ = [
     "Analysis",
@@ -36,4 +38,6 @@ __all__ = [
     "Rule",
     "Table",
     "Verdicts",
+    "analyse",
+    "profile",
 ]

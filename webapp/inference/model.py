@@ -24,7 +24,7 @@ class Table:
     names: tuple[str, ...]
     kinds: tuple[Kind, ...]
     rows: Sequence[Cells]
-    format: CsvFormat = CsvFormat()
+    format: CsvFormat = field(default_factory=CsvFormat)
     total_rows: int | None = None
     is_whole: bool = True
 
@@ -111,19 +111,6 @@ class Link:
     left_pattern: str = ""
     right_pattern: str = ""
     strip_zeros: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Analysis:
-    """Both sides looked at together. ``links`` are ranked, best first; ``keys`` are sets of links that
-    together tell records apart, best first, empty where the sides share no key."""
-
-    left: Table
-    right: Table
-    left_profile: Profile
-    right_profile: Profile
-    links: tuple[Link, ...]
-    keys: tuple[tuple[Link, ...], ...]
 
 
 @dataclass(frozen=True)
