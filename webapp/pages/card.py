@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -86,30 +87,48 @@ class Pair:
     single: dict[str, list[Field]]
 
 
-SAME_VALUE = ("equal", "form")  # the second: one value, written in two ways
-
-
 def pair(data: Mapping[str, Any]) -> Pair:
     """A proposed pair as contract 4.3 gives it, with its ``differences``."""
     records = {side: dict(data.get(side) or {}) for side in SIDES}
     linked = [item for item in data.get("differences") or () if all(item.get(s) in records[s] for s in SIDES)]
+    single = {side: _others(records[side], {item[side] for item in linked}) for side in SIDES}
     facing = [_linked(item, *(records[side][item[side]] for side in SIDES)) for item in linked]
-    single = {
-        side: [plain_field(name, value) for name, value in records[side].items() if name not in {i[side] for i in linked}]
-        for side in SIDES
-    }
-    names = [next((str(v) for v in record.values() if v not in (None, "")), "an empty record") for record in records.values()]
-    return Pair(" and ".join(names), facing, single)
+    return Pair(_called(records, linked), facing, single)
+
+
+def _others(record: Mapping[str, Any], linked: set[str]) -> list[Field]:
+    return [plain_field(name, value) for name, value in record.items() if name not in linked]
+
+
+def _called(records: Mapping[str, Mapping[str, Any]], linked: list[Mapping[str, Any]]) -> str:
+    """Two records by what links them; by their first values where nothing does."""
+    names = [str(records[side][linked[0][side]] or "") if linked else "" for side in SIDES]
+    firsts = [next((str(value) for value in records[side].values() if value), "an empty record") for side in SIDES]
+    return " and ".join(name or first for name, first in zip(names, firsts, strict=True))
 
 
 def _linked(item: Mapping[str, Any], left: object, right: object) -> Facing:
+    """Two fields that the data says belong together. ``kind`` ``form``: one value, written in two ways."""
     kind = str(item.get("kind") or "")
-    equal = kind in SAME_VALUE or left == right
+    texts = [str(value or "") for value in (left, right)]
+    equal = kind in ("equal", "form") or left == right
     fields = [plain_field(item[side], value) for side, value in zip(SIDES, (left, right), strict=True)]
-    if not equal:
+    # Figures in two notations differ in every sign: there the difference alone says something.
+    if not equal and (kind == "text" or _shape(texts[0]) == _shape(texts[1])):
         fields = _marked(fields)
-    apart = "same value" if kind == "form" else "" if equal else str(item.get("gap") or "")
+    apart = _form_words(*texts) if kind == "form" else "" if equal else str(item.get("gap") or "")
     return Facing(fields[0], fields[1], False, equal, apart)
+
+
+def _shape(text: str) -> str:
+    return re.sub(r"\d", "0", text)
+
+
+def _form_words(left: str, right: str) -> str:
+    """How one value stands in two texts: written otherwise, or inside the longer one."""
+    first, second = ("".join(filter(str.isalnum, text)).casefold() for text in (left, right))
+    inside = first != second and (first in second or second in first)
+    return "found inside" if inside else "same value"
 
 
 def _marked(fields: list[Field]) -> list[Field]:

@@ -68,9 +68,7 @@ def curve(found: Mapping[str, Any] | None, left_total: int) -> Curve | None:
     current = str(found.get("threshold", ""))
     chosen = values.index(current) if current in values else 0
     line = " ".join(_steps(drawn))
-    return Curve(
-        str(found.get("label") or ""), unit, drawn, line, chosen, count(least), count(most), count(left_total)
-    )
+    return Curve(str(found.get("label") or ""), unit, drawn, line, chosen, count(least), count(most), count(left_total))
 
 
 def _point(point: Mapping[str, Any], unit: str, x: str, y: str, total: int) -> Point:

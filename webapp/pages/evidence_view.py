@@ -180,15 +180,15 @@ def _tabs(run: Mapping[str, Any], current: str) -> list[Tab]:
     ]
 
 
-def why(run: Mapping[str, Any], side: str, summary: Mapping[str, Any]) -> Why:
-    """One side's unmatched records, from what ``evidence.summary`` gives; links lead to them on the run's page."""
+def why(run: Mapping[str, Any], side: str, summary: Mapping[str, Any], *, linked: bool = True) -> Why:
+    """One side's unmatched records, from what ``evidence.summary`` gives; ``linked``: the run has a page to lead to."""
     total = int(run[f"unmatched_{side}_count"])
     found = (summary.get("reasons") or {}).get(side) or []
     ages = (summary.get("ages") or {}).get(side) or {}
     value_of = next(iter((summary.get("control_totals") or {}).get(side) or {}), "")
     items = [(i["reason"], reason_words(i["reason"]), int(i["rows"]), _value(i, value_of)) for i in found]
     buckets = [(b["label"], b["label"], int(b["rows"]), _value(b, value_of)) for b in ages.get("buckets", ())]
-    links = {i["reason"]: _at(str(run["run_id"]), set=f"unmatched_{side}", reason=i["reason"]) for i in found}
+    links = {i["reason"]: _at(str(run["run_id"]), set=f"unmatched_{side}", reason=i["reason"]) for i in found if linked}
     drawn = bars(items, total)
     named = value_of if any(bar.value for bar in drawn) else ""
     age_of = str(ages.get("column", ""))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -251,7 +249,7 @@ def _key_of(side: str, values: Mapping[str, str]) -> tuple[str, ...]:
 def _name_problems(values: dict[str, str]) -> dict[str, str]:
     if not values.get("name"):
         return {"name": "Give the recipe a name."}
-    values["recipe_id"] = values.get("recipe_id") or slug(values["name"])
+    values["recipe_id"] = values.get("recipe_id") or service.slug(values["name"])
     if not values["recipe_id"]:
         return {"recipe_id": "Give it an id of letters and digits; the name has none to make one from."}
     if kalla().recipes.get(values["recipe_id"]) is not None:
@@ -259,18 +257,12 @@ def _name_problems(values: dict[str, str]) -> dict[str, str]:
     return {}
 
 
-def slug(name: str) -> str:
-    """An id made from a name: plain letters, digits and dashes."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80]
-
-
 def _document(
     values: Mapping[str, str], rule: Rule, keys: Mapping[str, tuple[str, ...]], sides: Mapping[str, Chosen]
 ) -> dict[str, Any]:
     name = values.get("name") or "New recipe"
     return {
-        "recipe_id": values.get("recipe_id") or slug(name) or "new-recipe",
+        "recipe_id": values.get("recipe_id") or service.slug(name) or "new-recipe",
         "name": name,
         "description": values.get("description", ""),
         "match_sql": build_match_sql(rule, keys["left"], keys["right"]),
