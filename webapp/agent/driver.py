@@ -6,12 +6,13 @@ A driver sees a read-only view and answers with one step: text, and tools to cal
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from webapp.agent.entries import Entry, ToolCall
 from webapp.agent.phases import Phase
+from webapp.agent.privacy import RowBudget
 from webapp.agent.session import Session
 from webapp.agent.specs import ToolSpec
 
@@ -48,7 +49,8 @@ class View:
     """All that a driver sees, read-only.
 
     ``tools`` are those allowed now, withdrawn ones left out. ``entries`` is the whole history, which survives restarts.
-    ``context`` is what the phase says of the data, masked, for the model. ``seconds_left`` is the rest of the turn.
+    ``context`` is what the phase says of the data, masked, for the model; ``rows`` is what is left of the rows that may
+    go along. ``seconds_left`` is the rest of the turn.
     """
 
     session: Session
@@ -59,6 +61,7 @@ class View:
     now: datetime
     steps_left: int
     seconds_left: float
+    rows: RowBudget = field(default_factory=lambda: RowBudget(0))
 
 
 class DriverError(Exception):

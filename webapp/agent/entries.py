@@ -9,11 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool that a driver wants called. ``input`` is what it gave, unchecked; numbers are int or Decimal."""
+    """A tool that a driver wants called. ``input`` is what it gave, unchecked; numbers are int or Decimal. ``problem``
+    says why the input could not even be read; the driver gets it as the call's error."""
 
     id: str
     name: str
     input: dict[str, Any]
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase. ``context`` names what the model is told of the data (``prompts``); ``advances`` says when it is over."""
+    """One phase. ``context`` names what the model is told of the data; ``advances`` says when the phase is over."""
 
     name: str
     title: str
@@ -167,14 +167,15 @@ def move(session: Session, to: str, why: str) -> Moved:
 
 
 def go_back(session: Session, to: str) -> list[Moved]:
-    """Go back to an earlier phase because the person wants it; what was found after it is dropped.
-
-    ``intent`` keeps both sources until others are chosen.
-    """
+    """Go back to an earlier phase because the person wants it; what it and later ones found is dropped, but for the
+    sources, which stay until others are chosen, and the draft, which ``inference`` changes."""
     if not is_before(to, session.phase):
         return []
     if to == "intent":
         session.working.choosing = True
+    elif to == "inference":
+        session.working.saved = False
+        session.withdraw_approval()
     else:
-        session.clear_after(to)
+        session.clear_from(to)
     return [move(session, to, "the person wants to change something")]

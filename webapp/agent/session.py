@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 from webapp.agent.entries import Entry, entry_from_json, entry_to_json
@@ -51,6 +52,7 @@ class TurnState:
     seconds: float = 0.0  # used before a restart
     failures: dict[str, int] = field(default_factory=dict)
     withdrawn: list[str] = field(default_factory=list)
+    resumed: int = 0
 
 
 @dataclass
@@ -67,8 +69,7 @@ class Working:
     choosing: bool = False  # the person wants another source
     rules: list[dict[str, Any]] = field(default_factory=list)  # the latest output of infer_rules
     driver: str | None = None
-    mask_key: str = ""
-    summarised: str | None = None  # the run that the agent has already spoken about
+    mask_key: str = field(default_factory=lambda: token_hex(16))
 
 
 @dataclass
@@ -150,23 +151,22 @@ class Session:
         """Forget a side's source and all that was found with it."""
         self.working.sides[side] = None
         self.working.unmasked[side] = []
-        setattr(self, f"{side}_source_alias", None)
-        for name in ("schema", "sample", "scope"):
-            setattr(self, f"{name}_{side}", None)
-        self.clear_after("scoping")
+        for name in (f"{side}_source_alias", f"schema_{side}", f"sample_{side}", f"scope_{side}"):
+            setattr(self, name, None)
+        self.clear_from("demonstration")
 
-    def clear_after(self, phase: str) -> None:
-        """Forget what was found after ``phase``: pairs after ``scoping``, the draft after ``demonstration``, the
-        approval after ``inference``."""
-        if phase in ("greeting", "intent"):
-            for side in SIDES:
-                self.set_sample(side, None, None)  # type: ignore[arg-type]
-        if phase in ("greeting", "intent", "scoping"):
+    def clear_from(self, phase: str) -> None:
+        """Forget what a phase and those after it found: samples from ``scoping`` on, pairs from ``demonstration`` on,
+        the draft from ``inference`` on, and always the approval."""
+        if phase == "scoping":
+            for name in ("sample_left", "sample_right", "scope_left", "scope_right"):
+                setattr(self, name, None)
+        if phase in ("scoping", "demonstration"):
             self.confirmed_pairs, self.rejected_pairs, self.unsure_pairs = [], [], []
             self.working.rules = []
-        if phase in ("greeting", "intent", "scoping", "demonstration"):
-            self.recipe_draft = None
             self.working.enough = False
+        if phase in ("scoping", "demonstration", "inference"):
+            self.recipe_draft = None
         self.working.saved = False
         self.withdraw_approval()
 

@@ -119,8 +119,8 @@ _SPECS = (
     ),
     ToolSpec(
         "load_scoped",
-        "Take the sample of a source from the rows that meet conditions. Both samples are chosen so that their rows can "
-        "be compared.",
+        "Take the sample of a source from the rows that meet conditions. Both samples are chosen so that their rows "
+        "can be compared.",
         LoadScoped,
         "Loading rows of {alias}",
     ),
@@ -138,8 +138,8 @@ _SPECS = (
     ),
     ToolSpec(
         "build_recipe",
-        "Check match_sql and make the draft of the recipe; the person gets a card with the rule. match_sql is one SELECT "
-        "over left_src l and right_src r.",
+        "Check match_sql and make the draft of the recipe; the person gets a card with the rule. match_sql is one "
+        "SELECT over left_src l and right_src r.",
         BuildRecipe,
         "Writing the recipe",
     ),

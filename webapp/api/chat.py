@@ -243,8 +243,8 @@ def sent(session_id: str) -> list[dict[str, Any]]:
     description=(
         "Without session_id a new conversation begins. A card's answer is handled before the text that comes with it. "
         "With resume and a session_id alone, an interrupted turn goes on. With Accept: text/event-stream the turn is "
-        "streamed: events text, tool, segment, phase, and at last done with the whole answer, or error. The turn runs to "
-        "its end even when the caller goes away."
+        "streamed: events text, tool, segment, phase, and at last done with the whole answer, or error. The turn runs "
+        "to its end even when the caller goes away."
     ),
     request=schemas.record(
         {},

@@ -80,6 +80,16 @@ def preview_source(app: Kalla, alias: str, limit: int = PREVIEW_ROWS) -> dict[st
             return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS))
 
 
+def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) -> dict[str, Any]:
+    """The rows object of an uploaded file's first rows. Raises ServiceError ``upload.*``, ConnectorError."""
+    upload = parse_upload(app.settings, uri)
+    app.objects.path(upload)
+    with turn(_TURNS, _WAIT_SECONDS):
+        opened = open_source(app, upload.source_type, uri, alias)
+        with opened.told():
+            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS))
+
+
 def _rows_object(alias: str, opened: Opened, limit: int) -> dict[str, Any]:
     found = opened.connector.preview(limit)
     columns = [
