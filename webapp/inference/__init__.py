@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from webapp.inference.asking import next_pair
 from webapp.inference.columns import Analysis
+from webapp.inference.drafting import NoRule, draft
 from webapp.inference.links import analyse
 from webapp.inference.model import (
     ColumnProfile,
@@ -21,6 +23,9 @@ from webapp.inference.model import (
     Verdicts,
 )
 from webapp.inference.profiles import profile
+from webapp.inference.rules import infer_rules
+from webapp.inference.samples import choose_samples
+from webapp.inference.values import settled_format
 
 __all__ = [
     "Analysis",
@@ -30,6 +35,7 @@ __all__ = [
     "Draft",
     "Figures",
     "Link",
+    "NoRule",
     "Pair",
     "Point",
     "Profile",
@@ -39,5 +45,10 @@ __all__ = [
     "Table",
     "Verdicts",
     "analyse",
+    "choose_samples",
+    "draft",
+    "infer_rules",
+    "next_pair",
     "profile",
+    "settled_format",
 ]

@@ -29,9 +29,11 @@ class Table:
     is_whole: bool = True
 
     def column(self, name: str) -> list[str | None]:
-        """The cells of one column. Raises KeyError for a name that is none."""
-        at = self.place(name)
-        return [row[at] for row in self.rows]
+        """The cells of one column; not to be changed. Raises KeyError for a name that is none."""
+        if name not in self._columns:
+            at = self.place(name)
+            self._columns[name] = [row[at] for row in self.rows]
+        return self._columns[name]
 
     def place(self, name: str) -> int:
         """The place of a column. Raises KeyError for a name that is none."""
@@ -44,6 +46,10 @@ class Table:
     def row(self, index: int) -> dict[str, str | None]:
         """One record by column name."""
         return dict(zip(self.names, self.rows[index], strict=True))
+
+    @cached_property
+    def _columns(self) -> dict[str, list[str | None]]:
+        return {}
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -158,6 +164,12 @@ class Rule:
     left_pattern: str = ""
     right_pattern: str = ""
     strip_zeros: bool = False
+    negated: bool = False  # the right amount has the other sign
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the rule is an equality, which finds partners fast."""
+        return self.op in ("eq", "normalized", "contains", "regex")
 
 
 @dataclass(frozen=True)

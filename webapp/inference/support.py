@@ -45,7 +45,7 @@ def companions(pairs: Sequence[RowPair], left: Columns, right: Columns, links: I
     some = list(pairs[:: max(1, len(pairs) // _LOOK)])[:_LOOK]
     if not some:
         return []
-    others = _shuffled(some)
+    others = shuffled(some)
     used = {(link.left_col, link.right_col) for link in links}
     found = [_amounts(one, other, left, right, some, others) for one in left.amounts for other in right.amounts]
     found += [_dates(one, other, left, right, some, others) for one in left.dates for other in right.dates]
@@ -64,7 +64,7 @@ def _compared_texts(side: Columns) -> list[str]:
     return [*names[: _FEW + 2], *codes[:_FEW]]
 
 
-def _shuffled(pairs: Sequence[RowPair]) -> list[RowPair]:
+def shuffled(pairs: Sequence[RowPair]) -> list[RowPair]:
     """The left rows with right rows of other pairs, from different places so that near ones do not meet."""
     shift = max(1, len(pairs) * 3 // 8)
     return [(pairs[at][0], pairs[(at + shift) % len(pairs)][1]) for at in range(len(pairs))]
