@@ -39,6 +39,11 @@ export class Attachments {
     return this.#items.map((item) => item.file.name);
   }
 
+  // While a message is on its way its files stand in its bubble.
+  hide(yes) {
+    this.#list.hidden = yes || !this.size;
+  }
+
   clear() {
     for (const item of this.#items) item.row.remove();
     this.#items = [];

@@ -19,6 +19,9 @@ function enhance(list) {
   const told = form.querySelector("[data-tolerance-words]");
   const line = form.querySelector("[data-curve-now]");
   const use = form.querySelector("[data-tolerance-button]");
+  const approve = form.closest("article").querySelector("[data-approve]");
+  const proposed = list.options[Number(list.dataset.proposed)].dataset.words;
+  const plain = approve.textContent;
   const show = () => {
     list.selectedIndex = Number(slider.value);
     const at = list.selectedOptions[0].dataset;
@@ -29,6 +32,10 @@ function enhance(list) {
     for (const name of ["x1", "x2"]) line.setAttribute(name, at.x);
     use.disabled = slider.value === list.dataset.proposed;
     use.textContent = use.disabled ? "Move the slider to change it" : `Use ${at.words}`;
+    // What is approved is what the card says, not where the slider stands.
+    use.classList.toggle("primary", !use.disabled);
+    approve.classList.toggle("primary", use.disabled);
+    approve.textContent = use.disabled ? plain : `Approve with ${proposed}`;
   };
   slider.addEventListener("input", show);
   show();

@@ -76,6 +76,8 @@ function decorate(root) {
 async function turn(body, shown, names = []) {
   busy = true;
   sendButton.disabled = true;
+  composer.querySelector("[data-composer-fault]").replaceChildren();
+  files.hide(true);
   const place = working(shown, names);
   try {
     await runTurn({ session_id: await session(), ...body }, place.hear);
@@ -93,6 +95,7 @@ async function turn(body, shown, names = []) {
   } finally {
     busy = false;
     sendButton.disabled = false;
+    files.hide(false);
   }
 }
 
