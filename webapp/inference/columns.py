@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from recipe import Kind
 from webapp.inference import values
@@ -105,6 +106,7 @@ class Analysis:
     sides: tuple[Columns, Columns] = field(repr=False)
     links: tuple[Link, ...]
     keys: tuple[tuple[Link, ...], ...]
+    memory: dict[str, Any] = field(default_factory=dict, repr=False)  # of drafts, by verdicts
 
     @property
     def left(self) -> Table:

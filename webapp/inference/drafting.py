@@ -19,6 +19,7 @@ from webapp.inference.sentences import counted, description, with_sentence
 from webapp.inference.statements import Statement, match_sql
 from webapp.inference.support import RowPair
 
+_KEPT = 8  # drafts that an analysis remembers: the same one is asked for several times in a turn
 _MANY = 0.03  # of the matched records with several partners from which each gets one only
 
 
@@ -58,6 +59,16 @@ def draft(
         ValueError: ``tolerance`` is no number of at least 0.
     """
     found = analysis or analyse(left, right)
+    known = repr((verdicts.confirmed, verdicts.rejected, tolerance))
+    if known not in found.memory:
+        while len(found.memory) >= _KEPT:
+            found.memory.pop(next(iter(found.memory)), None)
+        found.memory[known] = _drafted(found, verdicts, tolerance)
+    remembered: Draft = found.memory[known]
+    return remembered
+
+
+def _drafted(found: Analysis, verdicts: Verdicts, tolerance: str | None) -> Draft:
     fitted = fit(found, verdicts)
     if not fitted.conditions:
         raise NoRule(
