@@ -149,6 +149,6 @@ WHICH = "Which one shall"
 def which_side(filename: str, left: str, right: str) -> str:
     """The question which source a new file replaces."""
     return (
-        f"Both sides have a source: {left} on the left, {right} on the right. {WHICH} {filename} replace? Write “left” or "
-        "“right”."
+        f"Both sides have a source: {left} on the left, {right} on the right. {WHICH} {filename} replace? Write “left” "
+        "or “right”."
     )

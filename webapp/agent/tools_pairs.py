@@ -10,6 +10,7 @@ from typing import Any
 from recipe import parse_exact
 from webapp.agent.cards import open_cards
 from webapp.agent.context import ToolContext, ToolError
+from webapp.agent.pair_differences import differences
 from webapp.agent.phases import WANTED_PAIRS
 from webapp.agent.places import insight_of
 from webapp.agent.privacy import masker_of
@@ -33,8 +34,6 @@ def propose_match(context: ToolContext, given: ProposeMatch) -> dict[str, Any]:
     if any(_pair_of(card["data"]) == pair for card in waiting if card["card_type"] == "match_proposal"):
         raise ToolError("This pair has been proposed and waits for an answer.")
     number = len(session.judged_pairs) + len([c for c in waiting if c["card_type"] == "match_proposal"]) + 1
-    from webapp.inference import differences
-
     insight = insight_of(context.app, session)
     data = {
         **pair,

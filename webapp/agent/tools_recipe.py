@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from secrets import token_hex
 from typing import Any
 
@@ -11,9 +10,10 @@ from recipe import KallaError, Problem, dump_recipe
 from webapp.agent.cards import withdraw
 from webapp.agent.context import ToolContext, ToolError
 from webapp.agent.places import insight_of
+from webapp.agent.rule_card import rule_card
 from webapp.agent.session import SIDES, Place, Session
 from webapp.agent.tools import BuildRecipe, SaveRecipe, ValidateRecipe
-from webapp.inference import Rule, Table
+from webapp.inference import Table
 from webapp.services import recipes
 from webapp.services.addresses import check_address, concrete_type
 from webapp.services.columns import fit
@@ -21,10 +21,6 @@ from webapp.services.previews import stored
 from webapp.services.recipe_checks import check_document, resolved
 
 _CSV_TYPES = ("csv", "csv_upload", "file")
-_SHOWN = (
-    *("left_col", "right_col", "op", "threshold", "sentence", "matches", "leaves", "support", "confidence"),
-    "counter_examples",
-)
 
 
 def build_recipe(context: ToolContext, given: BuildRecipe) -> dict[str, Any]:
@@ -50,15 +46,16 @@ def build_recipe(context: ToolContext, given: BuildRecipe) -> dict[str, Any]:
         problems = _unfit(context, document)
     if problems:
         raise ToolError("The recipe cannot be used: " + " ".join(_ended(p) for p in problems))
-    assert insight.right is not None, "the sources have been checked"
+    assert insight.analysis is not None, "the sources have been checked"
     draft = dump_recipe(checked.require(), mask=True)
     session.clear_from("inference")
     session.recipe_draft = draft
     session.title = draft["name"]
     withdraw(session, "rule_summary", "result_summary", "confirm")
-    data = _card(insight.left, insight.right, draft, session.working.rules)
-    context.show("rule_summary", data)
-    figures = {"figures": data["figures"], "ambiguities": data["ambiguities"]}
+    found = rule_card(session, insight.analysis, draft["match_sql"], keys)
+    about = {name: draft[name] for name in ("name", "match_sql", "match_description")}
+    context.show("rule_summary", {**about, "primary_keys": keys, **found})
+    figures = {"figures": found["figures"], "ambiguities": found["ambiguities"]}
     return {**draft, **figures, "warnings": [_sentence(p) for p in checked.warnings]}
 
 
@@ -121,28 +118,6 @@ def _sentence(problem: Problem) -> str:
 
 def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
-
-
-def _card(left: Table, right: Table, draft: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The rule in words, with what it does on the rows that were read."""
-    from webapp.inference import measure
-
-    keys = {side: draft["sources"][side]["primary_key"] for side in SIDES}
-    found = measure(left, right, draft["match_sql"], keys["left"], keys["right"], known)
-    return {
-        "name": draft["name"],
-        "rules": [_rule(rule) for rule in found.rules],
-        "match_sql": draft["match_sql"],
-        "match_description": draft["match_description"],
-        "primary_keys": keys,
-        "figures": asdict(found.figures),
-        "curve": None if found.curve is None else asdict(found.curve),
-        "ambiguities": list(found.ambiguities),
-    }
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {name: value for name, value in asdict(rule).items() if name in _SHOWN}
 
 
 def save_recipe(context: ToolContext, given: SaveRecipe) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def recipe_sql(asked: forms.BuildRecipe, filled: forms.RecipeSql) -> dict[str, A
 
 def preview(asked: forms.PreviewMatch) -> dict[str, Any]:
     """What match_sql finds in both samples, computed by the engine. Raises ServiceError ``request.invalid_body``."""
-    from webapp.inference import pairs_of
+    from webapp.inference.engine import TooManyPairs, bench
 
     left, right = _table(asked.schema_a, asked.sample_a), _table(asked.schema_b, asked.sample_b)
     _, problems, _ = check_sql(asked.match_sql, _side(asked.schema_a), _side(asked.schema_b))
@@ -146,7 +146,11 @@ def preview(asked: forms.PreviewMatch) -> dict[str, Any]:
         details = [{"path": f"input.{p.path}", "message": p.message, "code": p.code} for p in problems]
         sentence = f"match_sql cannot be used: {problems[0].message}."
         raise ServiceError(sentence, code="request.invalid_body", details=details)
-    partners: Mapping[int, list[int]] = _grouped(pairs_of(left, right, asked.match_sql))
+    try:
+        with bench(left, right) as opened:
+            partners: Mapping[int, list[int]] = _grouped(opened.pairs(asked.match_sql))
+    except TooManyPairs:
+        raise ServiceError("match_sql gives too many pairs to show.", code="request.invalid_body") from None
     matches = [
         {
             "left_row": row,

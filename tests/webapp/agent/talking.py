@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.launch import RunRequest
+from tests.webapp.conftest import FakeDispatcher
 from webapp.agent.driver import Emit, Step, ToolCall, View
 from webapp.agent.entries import Entry, Result
 from webapp.agent.session import Session
 from webapp.context import Kalla
 from webapp.objects import Upload, upload_path
+from webapp.runner.app import _guards
+from webapp.runner.scoped import load_scoped
 from webapp.services import chat
+from webapp.settings import Settings
 
 LEDGER = "entry,reference,amount,booked_on,customer\n" + "".join(
     f"E{n},INV-{1000 + n},{100 + n}.50,2026-01-{n:02},Ada Lovelace {n}\n" for n in range(1, 13)
@@ -49,12 +52,22 @@ class Scripted:
         return step
 
 
-def call(name: str, **given: Any) -> ToolCall:
-    return ToolCall(f"call-{uuid.uuid4()}", name, given)
+def call(tool: str, /, **given: Any) -> ToolCall:
+    return ToolCall(f"call-{uuid.uuid4()}", tool, given)
 
 
 def calls(*wanted: ToolCall, text: str = "") -> Step:
     return Step(text, wanted, "tools")
+
+
+class ReadingDispatcher(FakeDispatcher):
+    """Takes notes of jobs, and reads scoped rows as the runner does."""
+
+    settings: Settings
+
+    def load_scoped(self, alias: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        super().load_scoped(alias, body)
+        return load_scoped(alias, body, self.settings, _guards(self.settings))
 
 
 @dataclass
@@ -121,10 +134,6 @@ def texts(answer: dict[str, Any]) -> str:
 
 def kinds(entries: Sequence[Entry]) -> list[str]:
     return [type(entry).__name__ for entry in entries]
-
-
-def quick_outcome(request: RunRequest, **_: Any) -> dict[str, Any]:
-    raise AssertionError("no run is expected here")
 
 
 def with_files(talk: Talk, ledger: str = LEDGER, bank: str = BANK) -> dict[str, Any]:
