@@ -113,6 +113,7 @@ def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Lin
         if len(filled) < min(3, len(probe)) or len(filled) < 0.02 * len(probe):
             return None
         shares.append(sum(key in known for key in filled) / len(probe))
+    shares = [share / _read(side.table) for share, side in zip(shares, (right, left), strict=True)]
     if max(shares) < _LEAST_SHARE:
         return None
     distinct = min(len(set(lefts)), len(set(rights)))
@@ -209,7 +210,10 @@ class Measured:
 
 def measured(left: Columns, right: Columns, links: Sequence[Link]) -> Measured:
     """How many records the links join together."""
-    lefts, rights = composite(links, left, right)
+    if len(links) == 1:
+        lefts, rights = link_keys(links[0], left, right)
+    else:
+        lefts, rights = composite(links, left, right)  # type: ignore[assignment]
     counts = Counter(key for key in lefts if key is not None), Counter(key for key in rights if key is not None)
     shared = counts[0].keys() & counts[1].keys()
     found = sum(counts[0][key] for key in shared), sum(counts[1][key] for key in shared)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from recipe import CsvFormat, Kind
 
@@ -27,6 +28,7 @@ class Table:
     format: CsvFormat = field(default_factory=CsvFormat)
     total_rows: int | None = None
     is_whole: bool = True
+    memory: dict[str, Any] = field(default_factory=dict, repr=False)  # what was found out about it
 
     def column(self, name: str) -> list[str | None]:
         """The cells of one column; not to be changed. Raises KeyError for a name that is none."""

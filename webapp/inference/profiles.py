@@ -28,13 +28,16 @@ _LOOK = 200
 
 
 def profile(table: Table) -> Profile:
-    """What one side holds; counts are over ``table.rows``."""
-    columns = tuple(_column(table, at) for at in range(len(table.names)))
-    return Profile(columns, _keys(table, columns), len(table.rows))
+    """What one side holds; counts are over ``table.rows``. A table is looked at once."""
+    if "profile" not in table.memory:
+        columns = tuple(_column(table, at) for at in range(len(table.names)))
+        table.memory["profile"] = Profile(columns, _keys(table, columns), len(table.rows))
+    known: Profile = table.memory["profile"]
+    return known
 
 
 def _column(table: Table, at: int) -> ColumnProfile:
-    cells = [row[at] for row in table.rows]
+    cells = table.column(table.names[at])
     filled = [cell for cell in cells if cell is not None]
     distinct = set(filled)
     kind = values.kind_of(filled, table.kinds[at], table.format)

@@ -14,6 +14,7 @@ _RUNS = re.compile(r"[A-Z]+|\d+|[^A-Z\d]+")
 # A reference in free text: perhaps letters, then digits with signs between them.
 _TOKEN = re.compile(r"(?<![A-Z0-9])(?:[A-Z]{1,8}[-/_.# ]{0,2})?\d+(?:[-/_.]?[A-Z]{0,4}\d+)*(?![A-Z0-9])")
 _BETWEEN = r"[-/_.# ]{0,2}"
+_SIGNS = {at: None for at in range(128) if not chr(at).isalnum()}
 _LEAST_DIGITS = 3  # fewer digits are quantities and days
 _MOST_PARTS = 9
 
@@ -26,7 +27,7 @@ def plain(text: str, strip_zeros: bool = False) -> str | None:
     """
     if not text.isascii():
         return normalize_ref(text, strip_zeros)
-    clean = "".join(filter(str.isalnum, text)).upper()
+    clean = text.translate(_SIGNS).upper()
     if strip_zeros:
         clean = clean.lstrip("0") or clean[:1]
     return clean or None

@@ -11,6 +11,7 @@ from typing import TypeVar
 from recipe import CsvFormat, DateOrder, Kind, parse_date, parse_number, parse_timestamp
 
 _T = TypeVar("_T")
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,9}[1-9]|\.[0-9][1-9]?)?", re.ASCII)
 
 # What may stand around an amount and must be taken off in SQL before it can be read: signs and codes of currencies.
 CURRENCY = "[^0-9.,'+\u2212-]"
@@ -18,6 +19,7 @@ _SIGNS = (
     "EUR|USD|GBP|CHF|JPY|CNY|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|ISK|TRY|AUD|CAD|NZD|INR|BRL|MXN|ZAR|SGD|HKD|KRW|ILS|AED|"
     r"[$€£¥₹]|Fr\.|kr|zł"
 )
+_CURRENCY = re.compile(CURRENCY)
 _MONEY = re.compile(
     rf"\s*(?P<before>{_SIGNS})?\s*(?P<number>[+\-−]?\s?[0-9][0-9.,'’\u00a0\u202f ]*)\s*(?P<after>{_SIGNS})?\s*"
 )
@@ -30,6 +32,8 @@ _NUMBER_FORMS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".",
 
 def number(text: str, form: CsvFormat) -> Decimal | None:
     """The exact number of a cell, None where SQL would need to clean it first or it is none."""
+    if form.decimal == "." and _PLAIN.fullmatch(text):  # what parse_number gives, five times as fast
+        return Decimal(text)
     return parse_number(text, form.decimal, form.thousands)
 
 
@@ -39,7 +43,8 @@ def cleaned_number(text: str, form: CsvFormat) -> Decimal | None:
     >>> cleaned_number("EUR 1,250.50", CsvFormat(thousands=","))
     Decimal('1250.50')
     """
-    return parse_number(re.sub(CURRENCY, "", text), form.decimal, form.thousands)
+    plain = number(text, form)
+    return plain if plain is not None else parse_number(_CURRENCY.sub("", text), form.decimal, form.thousands)
 
 
 def has_currency(text: str) -> bool:
@@ -69,8 +74,9 @@ def column_days(cells: Iterable[str | None], form: CsvFormat) -> list[date | Non
 
 def column_numbers(cells: Iterable[str | None], form: CsvFormat, *, clean: bool = False) -> list[Decimal | None]:
     """The numbers of a column. Texts that repeat are read once."""
-    read = cleaned_number if clean else number
-    return _each(cells, lambda text: read(text, form))
+    if not clean:
+        return _each(cells, lambda text: number(text, form))
+    return _each(cells, lambda text: cleaned_number(text, form))
 
 
 def _each(cells: Iterable[str | None], read: Callable[[str], _T | None]) -> list[_T | None]:
