@@ -10,6 +10,7 @@ from webapp.pages.view import count, grouped, share
 
 WIDTH, HEIGHT = 400, 96  # units of the drawing; it is stretched to its place
 _EDGE = 6  # so that dots at the border are seen whole
+_UNITS = {"amount": ""}  # amounts are in the currency of their column, which nobody states
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def curve(found: Mapping[str, Any] | None, left_total: int) -> Curve | None:
     points = list((found or {}).get("points") or ())
     if found is None or len(points) < 2:
         return None
-    unit = str(found.get("unit") or "")
+    unit = _UNITS.get(str(found.get("unit") or ""), str(found.get("unit") or ""))
     numbers = [int(point["matched_left"]) for point in points]
     least, most = min(numbers), max(numbers)
     drawn = [

@@ -89,7 +89,8 @@ def _value(app: Kalla, view: Conversation, part: CardPart) -> Any:
     if part.type == "progress":
         return reconcile_cards.progress(app, data)
     if part.type == "result_summary":
-        return reconcile_cards.result(app, data, view.names)
+        totals = {side: found.total if found else None for side, found in view.sides.items()}
+        return reconcile_cards.result(app, data, view.names, totals)
     return None
 
 

@@ -117,17 +117,39 @@ class ResultCard:
     why: list[evidence_view.Why]
     sets: list[tuple[str, str, Grid]]  # words, how many of how many, rows
     problem: str
+    part: str  # of how many records a sample is one; "" for a run on all
 
 
-def result(app: Kalla, data: Mapping[str, Any], names: Mapping[str, str]) -> ResultCard:
-    """A ``result_summary``. Control totals and reasons of a full run come from its evidence, as on its own page."""
+def result(
+    app: Kalla, data: Mapping[str, Any], names: Mapping[str, str], totals_of: Mapping[str, int | None]
+) -> ResultCard:
+    """A ``result_summary``. Control totals and reasons of a full run come from its evidence, as on its own page.
+
+    Args:
+        names: what each side is called.
+        totals_of: how many records each side's source holds, where that is known.
+    """
     summary, problem = _summary(app, data)
     totals = summary.get("control_totals")
     run = _with_counts(data)
     sets = [(words, *_few(run, name)) for name, words in SETS.items() if (data.get("rows") or {}).get(name)]
     shown = {side: str(run.get(f"{side}_source") or names[side]) for side in SIDES}
     why = [evidence_view.why(run, side, summary, linked=not data.get("sample")) for side in SIDES]
-    return ResultCard(run, equation(run, totals), shown, bridge(totals), why, sets, problem)
+    part = _part(run, totals_of) if data.get("sample") else ""
+    return ResultCard(run, equation(run, totals), shown, bridge(totals), why, sets, problem, part)
+
+
+def _part(run: Mapping[str, Any], totals_of: Mapping[str, int | None]) -> str:
+    """What a sample leaves out, which makes its rate lower than that of the run."""
+    read = {side: int(run.get(f"{side}_record_count") or 0) for side in SIDES}
+    told = [
+        f"{count(read[side])} of {count(total)} {side}"
+        for side in SIDES
+        if (total := totals_of.get(side)) is not None and total > read[side]
+    ]
+    if not told:
+        return "The sample holds every record."
+    return f"The sample is {' and '.join(told)} records. A record whose partner is not in it counts as unmatched here."
 
 
 def _with_counts(data: Mapping[str, Any]) -> dict[str, Any]:

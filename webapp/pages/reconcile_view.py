@@ -70,6 +70,7 @@ class Message:
     parts: list[TextPart | CardPart]
     files: list[str]
     say: str  # for screen readers: texts in one line, cards by what they ask
+    is_reply: bool = False  # nothing but the answer to the card before it
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Side:
     name: str
     kind: str
     records: str
+    total: int | None = None
     personal: list[tuple[str, bool]] = field(default_factory=list)  # column, whether the model sees it masked
 
 
@@ -166,7 +168,15 @@ def steps(phase: str, status: str = "active") -> list[Step]:
 def messages(found: Sequence[Mapping[str, Any]], *, waiting: bool) -> list[Message]:
     """The bubbles of a conversation; ``waiting``: no turn is in progress, so cards can be answered."""
     open_ids = _open_cards(found) if waiting else set()
-    return [_message(number, message, open_ids) for number, message in enumerate(found, 1)]
+    made: list[Message] = []
+    for number, message in enumerate(found, 1):
+        made.append(_message(number, message, open_ids, _answers(made[-1]) if made else set()))
+    return made
+
+
+def _answers(message: Message) -> set[str]:
+    """What the cards of a message were answered with, in words."""
+    return {str(part.answer["words"]) for part in message.parts if isinstance(part, CardPart) and part.answer}
 
 
 def _open_cards(found: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -194,9 +204,10 @@ def _came_later(found: Sequence[Mapping[str, Any]], card_id: str) -> bool:
     return False
 
 
-def _message(number: int, message: Mapping[str, Any], open_ids: set[str]) -> Message:
+def _message(number: int, message: Mapping[str, Any], open_ids: set[str], answers: set[str]) -> Message:
     parts: list[TextPart | CardPart] = []
     spoken = []
+    files = [str(item.get("filename") or "") for item in message.get("files") or ()]
     for segment in message.get("segments") or ():
         if segment.get("type") == "card":
             card = _card(segment, open_ids)
@@ -204,12 +215,13 @@ def _message(number: int, message: Mapping[str, Any], open_ids: set[str]) -> Mes
             spoken.append(_ask(card))
         else:
             text = str(segment.get("content") or "")
-            if text.strip():
+            if text.strip() and text != f"Sent {', '.join(files)}":  # the files are shown themselves
                 parts.append(TextPart(blocks(text)))
                 spoken.append(plain(text))
-    files = [str(item.get("filename") or "") for item in message.get("files") or ()]
     role = "agent" if message.get("role") == "agent" else "user"
-    return Message(number, role, str(message.get("timestamp") or ""), parts, files, " ".join(filter(None, spoken)))
+    say = " ".join(filter(None, spoken))
+    is_reply = role == "user" and not files and say in answers
+    return Message(number, role, str(message.get("timestamp") or ""), parts, files, say, is_reply)
 
 
 def _card(segment: Mapping[str, Any], open_ids: set[str]) -> CardPart:
@@ -249,6 +261,7 @@ def _side(document: Mapping[str, Any], side: str) -> Side | None:
         name=str(found.get("filename") or found.get("alias") or side),
         kind=str(found.get("source_type") or ""),
         records="" if total is None else plural(int(total), "record"),
+        total=None if total is None else int(total),
         personal=[(name, name in masked) for name in personal],
     )
 

@@ -67,6 +67,16 @@ def test_what_is_said_aloud() -> None:
     )
 
 
+def test_a_bubble_that_only_answers_a_card_is_a_reply() -> None:
+    found = conversation(made.document(made.agent(made.match(1, ANSWERED)), made.user(ANSWERED[1]), made.user("more")))
+    assert [message.is_reply for message in found.messages] == [False, True, False]
+
+
+def test_names_of_files_are_shown_once() -> None:
+    (message,) = conversation(made.document(made.user("Sent bank.csv, ledger.csv", "bank.csv", "ledger.csv"))).messages
+    assert message.parts == [] and message.files == ["bank.csv", "ledger.csv"]
+
+
 def test_sides_and_pairs() -> None:
     pair = {"left": made.LEFT, "right": made.RIGHT}
     view = conversation(made.document(confirmed_pairs=[pair, pair], unsure_pairs=[pair]))

@@ -56,3 +56,9 @@ def test_an_unknown_proposal_starts_at_the_strictest() -> None:
     drawn = curve(found(threshold="7"), 1240)
     assert drawn is not None
     assert drawn.chosen == 0
+
+
+def test_an_amount_has_no_unit() -> None:
+    drawn = curve(found() | {"unit": "amount"}, 1240)
+    assert drawn is not None
+    assert drawn.points[1].words == "0.01"

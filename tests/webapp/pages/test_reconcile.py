@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -77,6 +78,11 @@ def test_the_result_of_a_sample(drawn: Any) -> None:
     text = page.text
     assert text.index("91.0 %") < text.index("No record on the other side has this key") < text.index("no such key")
     assert "Unmatched left: 2 of 18 records" in text
+    assert "The sample is 200 of 1,240 left and 200 of 1,198 right records." in text
+
+
+def test_a_rate_of_the_database_is_exact(drawn: Any) -> None:
+    assert "82.0 %" in drawn(made.document(made.agent(made.result(match_rate=Decimal("0.82"))))).text
 
 
 def test_the_final_result_links_to_its_run(drawn: Any, completed: str, parts: Kalla) -> None:

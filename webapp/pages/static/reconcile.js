@@ -360,7 +360,7 @@ document.addEventListener("kalla-ended", async () => {
   if (!talk.dataset.session || busy) return;
   await refresh().catch(() => {});
   await settle(); // the agent sums up by itself
-  transcript().querySelector("[id^=result-]")?.scrollIntoView({ block: "start" });
+  transcript().querySelector("article[id^=result-]")?.scrollIntoView({ block: "start" });
 });
 
 composer.classList.add("enhanced");
