@@ -1,7 +1,8 @@
 """What the agent writes, taken apart: paragraphs, lists, a few emphasised words. Nothing here makes HTML.
 
 Only what helps reading is known: blank lines, ``-``, ``*`` and ``1.`` at the start of a line, ``#`` headings,
-``**strong**`` and ``code`` between backticks. Everything else, tags and links too, stays the text it is.
+``**strong**``, ``code`` between backticks, and links to pages of this app. Everything else, tags and other links too,
+stays the text it is.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from dataclasses import dataclass, field
 
 _ITEM = re.compile(r"\s{0,3}(?:[-*•]|(\d{1,3})[.)])\s+(\S.*)")
 _HEADING = re.compile(r"#{1,6}\s+(\S.*)")
-_MARKED = re.compile(r"\*\*([^*\n]+)\*\*|`([^`\n]+)`")
+_MARKED = re.compile(
+    r"\*\*(?P<strong>[^*\n]+)\*\*|`(?P<code>[^`\n]+)`"
+    r"|\[(?P<words>[^\]\n]+)\]\((?P<link>/(?:runs|recipes|sources|reconcile)(?:/[\w.-]+)?)\)"
+)
 
 Pieces = list[tuple[str, str]]
 
 
 @dataclass
 class Block:
-    """``kind`` is paragraph, heading, list or numbers; ``lines`` are pieces of (text, "" | strong | code)."""
+    """``kind`` is paragraph, heading, list or numbers; ``lines`` are pieces of (text, "" | strong | code | address)."""
 
     kind: str
     lines: list[Pieces] = field(default_factory=list)
@@ -55,13 +59,14 @@ def _kind(line: str) -> tuple[str, str]:
 
 
 def pieces(line: str) -> Pieces:
-    """A line in pieces, each with how it is meant: "", strong or code."""
+    """A line in pieces, each with how it is meant: "", strong, code, or the address of a page of this app."""
     found: Pieces = []
     at = 0
     for mark in _MARKED.finditer(line):
         if mark.start() > at:
             found.append((line[at : mark.start()], ""))
-        found.append((mark[1], "strong") if mark[1] else (mark[2], "code"))
+        kind = mark.lastgroup or ""
+        found.append((mark["words"], mark["link"]) if kind == "link" else (mark[kind], kind))
         at = mark.end()
     return [*found, (line[at:], "")] if at < len(line) else found
 

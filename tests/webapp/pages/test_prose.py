@@ -46,6 +46,19 @@ def test_marked_words() -> None:
     ]
 
 
-@given(st.text(alphabet=st.characters(blacklist_characters="*`#-•.)\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")))
+def test_links_lead_to_pages_of_the_app_alone() -> None:
+    assert pieces("see [the run](/runs/4a-1).") == [("see ", ""), ("the run", "/runs/4a-1"), (".", "")]
+    for text in (
+        "[x](https://evil.example)",
+        "[x](//evil.example)",
+        "[x](/runs/../api/sources)",
+        "[x](javascript:alert(1))",
+        "[x](/runs/a?done=run-cancelled)",
+        "[x](/assets/main.js)",
+    ):
+        assert pieces(text) == [(text, "")]
+
+
+@given(st.text(alphabet=st.characters(blacklist_characters="*`#-•.)[\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")))
 def test_nothing_is_lost_of_a_text_without_marks(text: str) -> None:
     assert plain(text).split() == text.split()
