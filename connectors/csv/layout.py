@@ -17,6 +17,7 @@ from recipe import CsvFormat
 
 SAMPLE = 1 << 16
 MAX_HEADER = 1 << 24
+_SINGLE_BYTE = "windows-1252"  # what programs of Windows write that do not write UTF-8
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,20 @@ def _read_head(file: StoredFile, given: CsvFormat, size: int) -> _Head:
     if b"\0" in data:
         place = data.index(b"\0")
         raise problems.nul(file.shown, line_ends(data[:place]) + 1, place)
+    if not given.encoding and encoding == "utf-8" and not _is_utf8(data, complete):
+        return _read_head(file, given.model_copy(update={"encoding": _SINGLE_BYTE}), size)
     mark = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) and encoding != "utf-16" else 0
     return _Head(stream, data, complete, mark)
+
+
+def _is_utf8(data: bytes, complete: bool) -> bool:
+    """Whether a sample is UTF-8; a letter that its end cuts does not count."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(data, final=complete)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _raw_head(file: StoredFile, size: int) -> bytes:

@@ -273,12 +273,22 @@ def test_errors_name_code_and_line(csv_of: CsvOf, content: str, code: str, parts
 
 
 @pytest.mark.parametrize("splits", [1, 3])
-def test_bytes_that_are_no_utf8(csv_of: CsvOf, splits: int) -> None:
-    found = failure(csv_of(b"id,name\n1,ok\n2,M\xfcller\n"), splits)
+def test_bytes_that_are_no_utf8_behind_the_sample(csv_of: CsvOf, splits: int) -> None:
+    start = b"id,name\n" + b"1,ok\n" * 20_000
+    found = failure(csv_of(start + b"2,M\xfcller\n"), splits)
     assert found.code == "source.encoding"
-    assert "Line 3" in found.message
-    assert "byte 16" in found.message
+    assert "Line 20002" in found.message
+    assert f"byte {len(start) + 3}" in found.message
     assert "format.encoding" in found.hint
+
+
+@pytest.mark.parametrize("splits", [1, 3])
+def test_a_beginning_that_is_no_utf8_is_windows_1252(csv_of: CsvOf, splits: int) -> None:
+    assert read_rows(csv_of("id;Käufer\n1;Müller €\n".encode("cp1252")), splits) == [("1", "Müller €")]
+    cut = ("id,name\n1," + "ü" * 70_000 + "\n").encode()  # the sample ends inside a letter
+    assert read_rows(csv_of(cut), splits) == [("1", "ü" * 70_000)]
+    found = failure(csv_of(b"id,name\n1,M\xfcller\n", encoding="utf-8"), splits)
+    assert found.code == "source.encoding"
 
 
 def test_bytes_that_are_not_of_the_stated_encoding(csv_of: CsvOf) -> None:
