@@ -1,10 +1,10 @@
-"""The guided conversation measured: two files in, cards answered truthfully, the recipe run, its pairs against the truth.
+"""The guided conversation measured: two files in, cards answered truthfully, the recipe run, its pairs compared.
 
     python -m benchmarks.conversation --rows 3000 --seeds 101 102 103 --json figures.json
 
-Starts ``kalla serve`` on a folder of its own and speaks to it over HTTP, as the page does. The person of the script looks
-at each proposed pair and says whether it is a true one; it answers nothing else. What leads the conversation sees the
-files only. Prints precision, recall and F1 by data set and seed, clicks, and seconds to the first answer.
+Starts ``kalla serve`` on a folder of its own and speaks to it over HTTP, as the page does. The person of the script
+looks at each proposed pair and says whether it is a true one; it answers nothing else. What leads the conversation sees
+the files only. Prints precision, recall and F1 by data set and seed, clicks, and seconds to the first answer.
 """
 
 from __future__ import annotations
@@ -197,15 +197,16 @@ def _print(one: Figures) -> None:
 
 def _print_table(found: Sequence[Figures]) -> None:
     print(
-        "\n| data set | F1 by seed | lowest precision | lowest recall | clicks | first answer s |\n|---|---|---:|---:|---:|---:|"
+        "\n| data set | F1 by seed | lowest precision | lowest recall | clicks | first answer s |"
+        "\n|---|---|---:|---:|---:|---:|"
     )
     for shape in dict.fromkeys(one.shape for one in found):
         some = [one for one in found if one.shape == shape]
         scores = ", ".join(f"{one.f1:.4f}" for one in some)
         first = statistics.median(one.first_answer_seconds for one in some)
         print(
-            f"| {shape} | {scores} | {min(one.precision for one in some):.4f} | {min(one.recall for one in some):.4f} | "
-            f"{max(one.clicks for one in some)} | {first:.2f} |"
+            f"| {shape} | {scores} | {min(one.precision for one in some):.4f} | "
+            f"{min(one.recall for one in some):.4f} | {max(one.clicks for one in some)} | {first:.2f} |"
         )
 
 

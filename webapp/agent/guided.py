@@ -314,7 +314,12 @@ class _Turn:
         if side == "right":
             return f"{self._filename(alias)} is the right side."
         table = insight_of(self.app, self.session).left
-        return words.found_in(self._filename(alias), side, Columns(table, profile(table)))
+        return words.found_in(self._filename(alias), side, Columns(table, profile(table)), self._total(side))
+
+    def _total(self, side: str) -> int | None:
+        """The exact number of a side's rows, where no filter makes it another."""
+        place = self.session.place(side)
+        return place.total_rows if place is not None and not self.session.scope(side) else None
 
     def _scoping(self) -> Step:
         missing = [side for side in SIDES if not self.session.sample(side)]
@@ -352,7 +357,7 @@ class _Turn:
     def _findings(self, analysis: Analysis) -> str:
         names = [self._filename(str(self.session.alias(side))) for side in SIDES]
         about = [
-            words.found_in(name, side, columns)
+            words.found_in(name, side, columns, self._total(side))
             for name, side, columns in zip(names, SIDES, analysis.sides, strict=True)
         ]
         return "\n\n".join([*about, f"{words.common(analysis)} {words.ASK}"])

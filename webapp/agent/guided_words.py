@@ -28,11 +28,14 @@ NO_RULE = (
 )
 
 
-def found_in(name: str, side: str, columns: Columns) -> str:
-    """One sentence on a source: how many records, how they are written, from when to when, what looks like amounts."""
+def found_in(name: str, side: str, columns: Columns, total: int | None) -> str:
+    """A sentence on a source: how many records, how they are written, from when to when, what looks like amounts.
+
+    ``total`` is their exact number, where somebody has counted."""
     table, about = columns.table, columns.profile
-    total = table.total_rows if table.total_rows is not None else len(table.rows)
-    facts = [counted(total, "record"), *_written(table, about)]
+    known = len(table.rows) if table.is_whole else total
+    facts = [counted(known, "record")] if known is not None else ["more records than I have counted"]
+    facts += _written(table, about)
     if columns.dates:
         dates = about.column(columns.dates[0])
         facts.append(f"{dates.name} from {_day(dates.first)} to {_day(dates.last)}")
@@ -84,6 +87,10 @@ def rule_found(draft: Draft) -> str:
         f"Of the {counted(figures.left_total, 'left record')}{read} {figures.matched_left:,} find a partner, of the "
         f"{counted(figures.right_total, 'right record')}{read} {figures.matched_right:,}."
     )
+    if figures.is_sample:
+        counts += (
+            " The sources are longer than what I read of them, so most partners lie outside; the run looks at all."
+        )
     parts = [draft.match_description, counts, *draft.ambiguities, *draft.notes]
     return " ".join(parts) + " Is this the rule you want?"
 

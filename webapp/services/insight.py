@@ -10,16 +10,19 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipe import CsvFormat, Kind, parse_filters, write_json
+from recipe import CsvFormat, Kind, format_cell, parse_filters, write_json
 from webapp.context import Kalla
 from webapp.inference import Analysis, Table, analyse, settled_format
 from webapp.services.addresses import Opened, open_source
 
-MOST_ROWS = 20_000
+MOST_ROWS = 6_000  # of a side; learning a rule from more takes longer than a person waits
+MOST_BYTES = 24 << 20  # of a side
+PARTS = 8  # places of a long source that rows are read from
+_STEP = 512
 KEPT = 6
 _SECONDS = 600.0
 
@@ -112,16 +115,59 @@ def _local_path(uri: str) -> str | None:
 
 
 def _read(app: Kalla, ref: SourceRef) -> Table:
+    """Up to MOST_ROWS rows and about MOST_BYTES, all of them when they are no more, else spread over the source."""
     opened = open_source(app, ref.type, ref.uri, ref.alias)
     filters = parse_filters(list(ref.filters), "conditions").filters
     with opened.told():
-        found = opened.connector.preview(MOST_ROWS, filters)
+        columns = opened.connector.schema()
+        rows, total = _rows(opened.connector, filters)
         given = _format(opened, ref)
-    kinds = tuple(Kind.TEXT if opened.is_csv else column.kind for column in found.columns)
-    columns = [[row[at] for row in found.rows] for at in range(len(found.columns))]
-    form = settled_format(columns, given) if opened.is_csv else given
-    is_whole = len(found.rows) == found.total_rows
-    return Table(tuple(c.name for c in found.columns), kinds, found.rows, form, found.total_rows, is_whole)
+    kinds = tuple(Kind.TEXT if opened.is_csv else column.kind for column in columns)
+    cells = [[row[at] for row in rows] for at in range(len(columns))]
+    form = settled_format(cells, given) if opened.is_csv else given
+    is_whole = total is not None and len(rows) == total
+    return Table(tuple(c.name for c in columns), kinds, rows, form, total, is_whole)
+
+
+def _rows(connector: Any, filters: Any) -> tuple[list[list[str | None]], int | None]:
+    """Rows as texts, and how many there are: counted where all were read, else as the source estimates it.
+
+    Runs of neighbouring rows at equal distances: lists of two systems are mostly in the order of time, so the same
+    places of both hold records that belong together.
+    """
+    estimated = connector.estimated_rows()
+    parts = PARTS if estimated is None or estimated > MOST_ROWS else 1
+    rows: list[list[str | None]] = []
+    room = MOST_BYTES
+    is_cut = False
+    with connector.open_snapshot() as snapshot:
+        splits = connector.plan_splits(snapshot, parts)
+        for number, split in enumerate(splits):
+            most = (MOST_ROWS * (number + 1)) // len(splits) - len(rows)
+            taken, used, is_more = _first_rows(
+                connector.read(snapshot, split, filters), most, room // (len(splits) - number)
+            )
+            rows += taken
+            room -= used
+            is_cut = is_cut or is_more
+    return rows, (max(estimated or 0, len(rows) + 1) if is_cut else len(rows))
+
+
+def _first_rows(batches: Iterator[Any], most: int, room: int) -> tuple[list[list[str | None]], int, bool]:
+    """Rows of a split, the characters they hold, and whether there are more."""
+    rows: list[list[str | None]] = []
+    used = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, _STEP):
+            if len(rows) >= most or used >= room:
+                return rows, used, True
+            part = batch.slice(start, min(_STEP, most - len(rows)))
+            cells = [[format_cell(value) for value in column.to_pylist()] for column in part.columns]
+            rows += [list(row) for row in zip(*cells, strict=True)]
+            used += part.nbytes
+            if start + part.num_rows < batch.num_rows and len(rows) >= most:
+                return rows, used, True
+    return rows, used, False
 
 
 def _format(opened: Opened, ref: SourceRef) -> CsvFormat:
