@@ -152,6 +152,9 @@ def test_the_keyboard_is_enough(page: Page, truth: Truth) -> None:
     card = talk.waits("match_proposal")
     expect(page.locator(".message.user").first).to_contain_text("Both files")
     expect(page.locator("#message")).to_be_focused()
+    card.get_by_role("textbox").fill("a reason")
+    page.keyboard.press("Enter")  # answers nothing: which of the three would it be?
+    expect(card).to_be_visible()
     card.focus()
     for key, verdict in (("y", "Yes, these belong together"), ("u", "Not sure"), ("n", "No, these do not match")):
         expect(page.locator("[data-open-card][data-card-type=match_proposal]")).to_be_focused()

@@ -78,6 +78,7 @@ async function turn(body, shown, names = []) {
   sendButton.disabled = true;
   composer.querySelector("[data-composer-fault]").replaceChildren();
   files.hide(true);
+  const before = told();
   const place = working(shown, names);
   try {
     await runTurn({ session_id: await session(), ...body }, place.hear);
@@ -87,11 +88,14 @@ async function turn(body, shown, names = []) {
   } catch (error) {
     if (error instanceof TurnError) {
       pending.replaceChildren();
-      if (error.code === "chat.card_answered") await refresh().catch(() => {});
+      if (talk.dataset.session) await refresh().catch(() => {});
       return error;
     }
     // The turn goes on at the app whatever becomes of this connection: look until it is done.
-    return (await caughtUp()) ? null : error;
+    // Nothing new there means that the message never arrived.
+    const arrived = (await caughtUp()) && (told() > before || body.resume);
+    pending.replaceChildren();
+    return arrived ? null : error;
   } finally {
     busy = false;
     sendButton.disabled = false;
@@ -318,7 +322,12 @@ async function privacy(form, button) {
     body: JSON.stringify({ side, column, show: button.value === "yes" }),
   });
   if (!response.ok) {
-    announce((await response.json()).error);
+    const note = document.createElement("span");
+    note.className = "small bad";
+    note.setAttribute("role", "alert");
+    note.textContent = (await response.json()).error;
+    form.querySelector("[role=alert]")?.remove();
+    form.append(note);
     return;
   }
   await refresh();
