@@ -61,7 +61,7 @@ class MessagesApi:
     def __init__(self) -> None:
         self.script: list[Reply] = []
         self.requests: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
+        self.keys: list[str] = []
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
@@ -70,7 +70,7 @@ class MessagesApi:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
-    def take(self, body: dict[str, Any], key: str | None) -> Reply:
+    def take(self, body: dict[str, Any], key: str) -> Reply:
         with self.lock:
             self.requests.append(body)
             self.keys.append(key)
@@ -104,7 +104,7 @@ def _handler(api: MessagesApi) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path != "/v1/messages":
                 return self._error(Fail(404, "not_found_error"))
-            reply = api.take(body, self.headers.get("x-api-key"))
+            reply = api.take(body, self.headers.get("Authorization", "").removeprefix("Bearer "))
             try:
                 if isinstance(reply, Fail):
                     self._error(reply)

@@ -122,7 +122,9 @@ def test_a_choice_is_one_of_the_options():
     options = [{"value": "a", "label": "A bank", "hint": ""}, {"value": "b", "label": "B", "hint": ""}]
     session, made = session_with("select", {"title": "?", "options": options, "multiple": False})
     for wrong in ("c", ["a", "b"], 1, [], None):
-        assert refused(session, {"card_id": made["card_id"], "action": "select", "value": wrong}) == "chat.invalid_action"
+        assert (
+            refused(session, {"card_id": made["card_id"], "action": "select", "value": wrong}) == "chat.invalid_action"
+        )
     assert cards.check_reply(session, {"card_id": made["card_id"], "action": "select", "value": "a"}).words == "A bank"
     session, made = session_with("select", {"title": "?", "options": options, "multiple": True})
     reply = cards.check_reply(session, {"card_id": made["card_id"], "action": "select", "value": ["a", "b", "a"]})

@@ -339,7 +339,11 @@ def test_save_recipe_without_a_draft(talk: Talk):
 def test_validate_recipe_finds_what_has_changed_in_the_source(talk: Talk):
     with_draft(talk)
     talk.say("save", calls(call("save_recipe")), Step("Saved."))
-    assert output(talk, "validate_recipe") == {"valid": True, "errors": [], "warnings": output(talk, "validate_recipe")["warnings"]}
+    assert output(talk, "validate_recipe") == {
+        "valid": True,
+        "errors": [],
+        "warnings": output(talk, "validate_recipe")["warnings"],
+    }
     place = talk.session.place("left")
     assert place is not None and place.uri is not None
     from webapp.objects import parse_upload, upload_path
@@ -374,8 +378,14 @@ def approve(talk: Talk) -> None:
     talk.say("save", calls(call("save_recipe")), Step("Saved."))
     row = talk.app.chats.take(str(talk.session_id), "test", 60)
     assert row is not None
-    values = {n: v for n, v in row.values.items() if n not in ("id", "version", "created_at", "updated_at", "message_count", "lease_holder", "lease_until")}
-    assert talk.app.chats.save(str(talk.session_id), "test", row.values["version"], {**values, "validation_approved": True})
+    values = {
+        n: v
+        for n, v in row.values.items()
+        if n not in ("id", "version", "created_at", "updated_at", "message_count", "lease_holder", "lease_until")
+    }
+    assert talk.app.chats.save(
+        str(talk.session_id), "test", row.values["version"], {**values, "validation_approved": True}
+    )
     talk.app.chats.release(str(talk.session_id), "test")
 
 

@@ -62,7 +62,9 @@ def test_two_failures_withdraw_a_tool_for_the_turn_and_the_person_is_told(talk: 
 
 
 def test_calls_of_one_step_are_all_answered_in_order(talk: Talk):
-    talk.say("look", calls(call("list_sources"), call("get_source_preview", alias="x"), call("list_sources")), Step("."))
+    talk.say(
+        "look", calls(call("list_sources"), call("get_source_preview", alias="x"), call("list_sources")), Step(".")
+    )
     entries = talk.session.working.entries
     called = [e.id for e in entries if isinstance(e, Called)]
     assert [e.call_id for e in entries if isinstance(e, Result)] == called and len(called) == 3
