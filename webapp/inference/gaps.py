@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 
 CENTS = Decimal("0.05")  # differences up to this are of one kind: rounding
 _POINT = Decimal("0.01")
+_SILENT_DAYS = 12
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ def usual_days(lags: Sequence[int], others: Sequence[int]) -> int | None:
         return None
     found, chance = Counter(lags), Counter(others)
     last = 0
-    width = 3  # days looked at together
-    for start in range(0, max(lags) + 1, width):
-        here = sum(found[day] for day in range(start, start + width))
-        expected = sum(chance[day] for day in range(start, start + width)) / max(1, len(others)) * len(lags)
-        if here > 2 * expected + max(1.0, 0.004 * len(lags)):
-            last = max(day for day in range(start, start + width) if found[day])
-        elif start - last > 4 * width:
-            break
+    for width in (1, 3):  # days looked at together: single ones show an edge, three show what is spread thinly
+        for start in range(0, max(lags) + 1, width):
+            here = sum(found[day] for day in range(start, start + width))
+            by_chance = sum(chance[day] for day in range(start, start + width)) / max(1, len(others)) * len(lags)
+            if here > 2 * by_chance + max(1.0, 0.004 * len(lags)):
+                last = max(last, *(day for day in range(start, start + width) if found[day]))
+            elif start - last > _SILENT_DAYS:
+                break
     return last
 
 

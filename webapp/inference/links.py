@@ -16,6 +16,7 @@ _PROBE = 1500  # left and right rows with which links are looked for; those foun
 _LEAST_SHARE = 0.05
 _MOST_COLUMNS = 40
 _SELECTIVE = 1.25  # mean partners up to which a key tells records apart
+_NAMES_SHARE = 0.85  # of the records that names alone must join to be taken for a key
 _MOST_LINKS = 24
 _MOST_KEYS = 6
 _KEY_PARTS = 4
@@ -244,6 +245,8 @@ def find_keys(left: Columns, right: Columns, links: Sequence[Link]) -> tuple[tup
         shares = measured(left, right, grown)
         if shares.partners > _SELECTIVE or shares.share < 0.1:
             continue
+        if not _is_reference(grown, left, right) and (shares.partners > 1.05 or shares.share < _NAMES_SHARE):
+            continue
         borne_out = agreement(joined(grown, left, right, 4000), left, right, grown)
         if borne_out is not None and borne_out < 0.1 and all(_is_counter(link, left, right) for link in grown):
             continue
@@ -252,6 +255,16 @@ def find_keys(left: Columns, right: Columns, links: Sequence[Link]) -> tuple[tup
     scored.sort(key=lambda item: -item[0])
     keys = [key for _, key in scored]
     return tuple(key for at, key in enumerate(keys) if not any(set(other) <= set(key) for other in keys[:at]))
+
+
+def _is_reference(key: Sequence[Link], left: Columns, right: Columns) -> bool:
+    """Whether a key holds a reference, rather than names, which two records may share and others write in short."""
+    return any(
+        link.op in ("contains", "regex")
+        or left.profile.column(link.left_col).is_code
+        or right.profile.column(link.right_col).is_code
+        for link in key
+    )
 
 
 def _is_counter(link: Link, left: Columns, right: Columns) -> bool:
