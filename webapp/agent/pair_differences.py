@@ -18,9 +18,11 @@ _FAR_SHARE = Decimal("0.2")
 
 
 def differences(analysis: Analysis, pair: Pair) -> list[dict[str, Any]]:
-    """``{left, right, kind, gap}`` of the columns that belong together: those that share references, then amounts,
-    then dates. ``kind`` is ``equal``, ``form`` (the same, written otherwise), ``amount``, ``days`` or ``text``; ``gap`` is the
-    difference as text, None where there is none or it has no size."""
+    """``{left, right, kind, gap}`` of the columns that belong together: shared references, amounts, dates.
+
+    ``kind`` is ``equal``, ``form`` (the same, written otherwise), ``amount``, ``days`` or ``text``; ``gap`` is the
+    difference as text, None where there is none or it has no size.
+    """
     found: list[dict[str, Any]] = []
     left_used: set[str] = set()
     right_used: set[str] = set()

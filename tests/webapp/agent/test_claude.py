@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -105,7 +106,7 @@ def check_request(body: dict[str, Any]) -> None:
     assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
     roles = [message["role"] for message in body["messages"]]
     assert roles[0] == "user" and roles[-1] == "user"
-    assert all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(roles))
     for message, following in zip(body["messages"], body["messages"][1:], strict=False):
         used = [block["id"] for block in message["content"] if block["type"] == "tool_use"]
         results = [block["tool_use_id"] for block in following["content"] if block["type"] == "tool_result"]

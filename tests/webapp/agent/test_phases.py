@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_conversation_walks_all_seven_phases_to_a_completed_run(talk: Talk, di
     assert runs.get_run(talk.app, run_id)["status"] == "submitted"
     assert talk.session.run_id == run_id
     moves = [(e.phase_from, e.phase_to) for e in talk.session.working.entries if isinstance(e, Moved)]
-    assert moves == list(zip(NAMES, NAMES[1:], strict=False))
+    assert moves == list(itertools.pairwise(NAMES))
 
 
 def test_a_greeting_advances_by_an_empty_list_of_sources(talk: Talk):

@@ -407,7 +407,7 @@ def test_an_empty_message_makes_no_session(talk: Talk):
 def test_files_are_read_by_the_server_only(talk: Talk):
     file = talk.upload("bank.csv", LEDGER)
     talk.say("", calls(call("get_source_preview", alias="bank")), Step("."), files=[file])
-    assert [c["name"] for c in talk.session.schema_left or []][0] == "entry"
+    assert next(c["name"] for c in talk.session.schema_left or []) == "entry"
     assert talk.session.messages[0]["segments"][0]["content"] == "Sent bank.csv"
 
 

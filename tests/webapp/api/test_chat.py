@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from webapp.agent.driver import DriverError, Step
 from webapp.context import Kalla
 from webapp.services import chat
 
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 STREAM = {"Accept": "text/event-stream"}
 
 
