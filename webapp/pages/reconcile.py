@@ -192,7 +192,10 @@ def reconcile_privacy(session_id: str) -> Answer:
     """Show or mask a column for the model."""
     form = request.form
     body = {"side": form.get("side", ""), "column": form.get("column", ""), "show": form.get("show") == "yes"}
-    service.set_privacy(kalla(), session_id, body)
+    try:
+        service.set_privacy(kalla(), session_id, body)
+    except KallaError as error:
+        return _again(session_id, Fault(error))
     return redirect(url_for("pages.reconcile_session", session_id=session_id, _anchor="about"), 303)
 
 
@@ -236,7 +239,10 @@ def reconcile_question(session_id: str, what: str) -> str:
 @blueprint.post("/reconcile/<session_id>/reset")
 def reconcile_reset(session_id: str) -> Answer:
     """Begin again in the same conversation."""
-    service.reset(kalla(), session_id)
+    try:
+        service.reset(kalla(), session_id)
+    except KallaError as error:  # a turn is in progress
+        return _again(session_id, Fault(error))
     return redirect(url_for("pages.reconcile_session", session_id=session_id, _anchor="latest"), 303)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 60_000  # of a wait, in milliseconds: this machine may be busy
+expect.set_options(timeout=SECONDS)
 _COUNT = "addEventListener('pointerdown', () => localStorage.setItem('clicks', Number(localStorage.getItem('clicks')) + 1), true)"
 
 
@@ -36,6 +37,7 @@ class Talk:
 
     def waits(self, kind: str) -> Locator:
         """The open card of a type, once no turn is under way."""
+        expect(self.page.locator("[data-pending] li")).to_have_count(0, timeout=SECONDS)
         found = self.page.locator(f"[data-open-card][data-card-type={kind}]")
         expect(found).to_be_visible(timeout=SECONDS)
         return found

@@ -92,8 +92,8 @@ def test_two_bank_files_become_an_understood_result(page: Page, truth: Truth, ka
 
 def test_a_reload_in_the_middle_loses_nothing(page: Page, truth: Truth) -> None:
     talk = Talk(page)
-    talk.begin(truth.bank, truth.ledger)
-    page.wait_for_url(re.compile("/reconcile/[0-9a-f-]{36}"))
+    with page.expect_response("**/api/chat"):
+        talk.begin(truth.bank, truth.ledger)
     page.reload()
     talk.judge(1)
     page.reload()
@@ -137,6 +137,7 @@ def test_a_file_that_cannot_be_read_says_so_beside_it(page: Page, faults: Faults
     expect(page.locator("[data-composer-fault]")).to_contain_text("broken.csv cannot be sent")
     chip.get_by_role("button", name="Take away broken.csv").click()
     expect(chip).to_have_count(0)
+    page.reload()  # asks nothing: there is no file any more
     faults.found = [fault for fault in faults.found if "confirm" not in fault and "400" not in fault]
 
 

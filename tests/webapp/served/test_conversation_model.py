@@ -202,7 +202,8 @@ def test_a_killed_app_goes_on_by_itself(chrome: Browser, model: MessagesApi, tru
         page.goto(f"{found.url}/reconcile")
         page.locator("#message").fill("The bank against the open items")
         page.keyboard.press("Enter")
-        until(lambda: len(model.requests), lambda number: number > asked)
+        until(lambda: len(model.requests), lambda number: number > asked, 60)
+        page.wait_for_url(re.compile("/reconcile/[0-9a-f-]{36}"))
         address = page.url
         model.script[:] = [Say("I am back where we were.")]
         assert found.kill(*APP)  # its supervisor starts it again

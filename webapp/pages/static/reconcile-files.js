@@ -17,6 +17,11 @@ export class Attachments {
     return this.#items.length;
   }
 
+  // Whether files are here that no message has taken along yet.
+  get unsent() {
+    return !this.#list.hidden;
+  }
+
   add(files) {
     for (const file of files) {
       const item = new Item(file, () => this.#remove(item));

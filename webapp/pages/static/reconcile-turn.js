@@ -7,7 +7,8 @@ export class TurnError extends Error {
   }
 }
 
-// The whole answer of the turn; `on(event, data)` hears of text, tool, segment and phase as they come.
+// The whole answer of the turn; `on(event, data)` hears of begun, then of text,
+// tool, segment and phase as they come.
 // Fails with TurnError for what the app says, with another Error where the connection broke.
 export async function runTurn(body, on) {
   const response = await fetch("/api/chat", {
@@ -18,6 +19,7 @@ export async function runTurn(body, on) {
   });
   if (!response.ok) throw new TurnError(await response.json().catch(() => ({ error: `The app answered with ${response.status}.` })));
   if (!(response.headers.get("Content-Type") || "").startsWith("text/event-stream")) return response.json();
+  on("begun", {});
   let answer = null;
   for await (const { event, data } of events(response.body)) {
     if (event === "error") throw new TurnError(data);

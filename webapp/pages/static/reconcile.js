@@ -14,6 +14,7 @@ const field = composer.elements.message;
 const sendButton = composer.querySelector("button.primary");
 const pending = document.querySelector("[data-pending]");
 const files = new Attachments(composer.querySelector("[data-attachments]"), session);
+const stopButton = composer.querySelector("[data-stop]");
 let busy = false;
 
 // --- the session and its page ---
@@ -98,10 +99,27 @@ async function turn(body, shown, names = []) {
     return arrived ? null : error;
   } finally {
     busy = false;
-    sendButton.disabled = false;
+    works(false);
     files.hide(false);
   }
 }
+
+// While a turn is under way there is nothing to send, but something to stop.
+function works(yes) {
+  const focused = document.activeElement;
+  sendButton.hidden = yes;
+  sendButton.disabled = false;
+  stopButton.hidden = !yes;
+  stopButton.disabled = false;
+  if (focused === sendButton || focused === stopButton) field.focus();
+}
+
+stopButton.addEventListener("click", async () => {
+  stopButton.disabled = true;
+  await fetch(`/api/chat/sessions/${talk.dataset.session}/stop`, { method: "POST" }).catch(() => {
+    stopButton.disabled = false;
+  });
+});
 
 async function caughtUp() {
   for (let tries = 0; tries < 10; tries += 1) {
@@ -132,15 +150,6 @@ function working(shown, names) {
   const waiting = document.createElement("p");
   waiting.className = "working soft";
   waiting.textContent = "Kalla is working …";
-  const stop = document.createElement("button");
-  stop.type = "button";
-  stop.className = "quiet tight stop";
-  stop.textContent = "Stop";
-  stop.addEventListener("click", () => {
-    stop.disabled = true;
-    fetch(`/api/chat/sessions/${talk.dataset.session}/stop`, { method: "POST" });
-  });
-  waiting.append(" ", stop);
   reply.append(doing, waiting);
   pending.replaceChildren(...(bubble.textContent ? [own] : []), reply);
   reply.scrollIntoView({ block: "nearest" });
@@ -148,7 +157,9 @@ function working(shown, names) {
   const lines = new Map();
   let text = null;
   const hear = (event, data) => {
-    if (event === "text") {
+    if (event === "begun") {
+      works(true);
+    } else if (event === "text") {
       text ??= reply.insertBefore(document.createElement("p"), waiting);
       text.className = "streamed";
       text.append(data.delta);
@@ -168,11 +179,13 @@ function working(shown, names) {
 // A turn that another window, or this one before a reload, has begun: wait for it, or go on with it.
 async function settle() {
   let state = transcript().dataset.turn;
+  if (state === "working") works(true);
   while (state === "working") {
     await new Promise((done) => setTimeout(done, POLL));
     await refresh();
     state = transcript().dataset.turn;
   }
+  works(false);
   if (state === "interrupted") {
     const fault = await turn({ resume: true }, "");
     if (fault) beside(composer.querySelector("[data-composer-fault]"), fault, () => settle());
@@ -362,6 +375,11 @@ talk.addEventListener("drop", (event) => {
   event.preventDefault();
   files.add(event.dataTransfer.files);
   field.focus();
+});
+
+// Files that were not sent are lost with the page: the browser asks first.
+addEventListener("beforeunload", (event) => {
+  if (files.unsent) event.preventDefault();
 });
 
 // The run of a progress card has ended: the conversation has its result.
