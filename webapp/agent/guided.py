@@ -100,13 +100,15 @@ class _Turn:
         return isinstance(last, Result) and last.error is None and last.name in asking
 
     def _failure(self) -> Step | None:
-        """What to say about the last tool when it failed. Nothing is tried twice in a turn."""
+        """What to say about the last tool, or a file, that failed. Nothing is tried twice in a turn."""
+        unusable = [entry for entry in self._of(Result) if entry.name == "get_source_preview" and entry.error]
+        if unusable and not self._of(AgentText):
+            aliases = {call.id: str(call.input.get("alias")) for call in self._called("get_source_preview")}
+            said = [words.cannot_use(self._filename(aliases[e.call_id]), e.error or "") for e in unusable]
+            return Step(" ".join(said))
         last = next((e for e in reversed(self.entries) if isinstance(e, Result | AgentText)), None)
         if not isinstance(last, Result) or last.error is None:
             return None
-        if last.name == "get_source_preview":
-            alias = next((c.input.get("alias") for c in self._called(last.name) if c.id == last.call_id), None)
-            return Step(words.cannot_use(self._filename(str(alias)), last.error))
         if last.name in ("run_sample", "run_full"):
             return Step(f"{last.error} Change the rule with its card, or write “go on” to try again.")
         return Step(f"{last.error} Write “go on” to try again, or say what you want to change.")

@@ -29,7 +29,7 @@ _GO_ON = re.compile(
 )
 _OTHER_PAIRS = re.compile(r"\b(?:other|more|different|new|again)\b.*\bpairs?\b|\bask (?:me )?again\b", re.IGNORECASE)
 _ALL_ROWS = re.compile(
-    r"\b(?:all|every)\s+(?:rows?|records?|of it|data)\b|\bno filters?\b|\beverything\b", re.IGNORECASE
+    r"\b(?:all|every)\s+(?:the\s+)?(?:rows?|records?)\b|\bno filters?\b|\bremove (?:the )?filters?\b", re.IGNORECASE
 )
 _TOLERANCE = re.compile(
     r"(?:tolerance|allow|accept|differ\w*|apart|up to|at most|within|max\w*)\D{0,30}?"
