@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from recipe import KallaError, Problem, dump_filters, is_alias, parse_filters
@@ -29,6 +32,10 @@ OUT_OF_REACH = (
 _AT_ONCE = 8
 _WAIT_SECONDS = 20.0
 _TURNS = threading.BoundedSemaphore(_AT_ONCE)
+# First rows of uploads by path, size and inode: a few hundred kilobytes at most.
+_MOST_SEEN, _MOST_SEEN_CHARACTERS = 64, 50_000
+_SEEN: OrderedDict[tuple[str, int, int], Any] = OrderedDict()
+_SEEN_LOCK = threading.Lock()
 
 
 def stored(app: Kalla, alias: str) -> SourceRecord:
@@ -87,11 +94,31 @@ def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) 
     with turn(_TURNS, _WAIT_SECONDS):
         opened = open_source(app, upload.source_type, uri, alias)
         with opened.told():
-            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS))
+            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS), first_rows(opened, limit))
 
 
-def _rows_object(alias: str, opened: Opened, limit: int) -> dict[str, Any]:
-    found = opened.connector.preview(limit)
+def first_rows(opened: Opened, limit: int) -> Any:
+    """The ``Preview`` of an uploaded file. Counting reads all of it, so that what was found when the upload was
+    confirmed serves here too."""
+    path = opened.local
+    if path is None or limit > PREVIEW_ROWS:
+        return opened.connector.preview(limit)
+    state = os.stat(path)
+    key = (path, state.st_size, state.st_ino)  # an upload arrives once; its time only says when it was last wanted
+    with _SEEN_LOCK:
+        found = _SEEN.get(key)
+    if found is None:
+        found = opened.connector.preview(PREVIEW_ROWS)
+        if sum(len(cell or "") for row in found.rows for cell in row) <= _MOST_SEEN_CHARACTERS:
+            with _SEEN_LOCK:
+                _SEEN[key] = found
+                while len(_SEEN) > _MOST_SEEN:
+                    _SEEN.popitem(last=False)
+    return replace(found, rows=found.rows[:limit])
+
+
+def _rows_object(alias: str, opened: Opened, limit: int, known: Any = None) -> dict[str, Any]:
+    found = known or opened.connector.preview(limit)
     columns = [
         {
             "name": column.name,

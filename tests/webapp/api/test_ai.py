@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 
 from tests.messages_api import Call, Fail, MessagesApi, Say, messages_api
 
-A = {"alias": "ledger", "columns": ["entry", "reference", "amount", "who"]}
+A = {"alias": "ledger", "columns": ["entry", "reference", "amount", "customer"]}
 B = {"alias": "bank", "columns": [{"name": "txn", "data_type": "string"}, {"name": "text"}, {"name": "paid"}]}
 ROWS_A = [
-    {"entry": f"E{n}", "reference": f"INV-{n}", "amount": f"{n}0.00", "who": name}
+    {"entry": f"E{n}", "reference": f"INV-{n}", "amount": f"{n}0.00", "customer": name}
     for n, name in enumerate(["Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra"], 1)
 ]
 ROWS_B = [{"txn": f"T{n}", "text": f"INV-{n}", "paid": f"{n}0.00"} for n in (1, 2, 2)]
@@ -43,7 +43,7 @@ GOOD: dict[str, dict[str, Any]] = {
             {"field_a": "amount", "field_b": "paid", "confidence": 0.8, "reason": "amounts"},
             {"field_a": "reference", "field_b": "text", "confidence": 0.9, "reason": "same values"},
             {"field_a": "entry", "field_b": "text", "confidence": 0.7, "reason": "taken already"},
-            {"field_a": "who", "field_b": "txn", "confidence": 0.5, "reason": "hardly"},
+            {"field_a": "customer", "field_b": "txn", "confidence": 0.5, "reason": "hardly"},
         ],
         "suggested_filters": [],
     },
