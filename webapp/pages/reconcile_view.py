@@ -218,10 +218,26 @@ def _message(number: int, message: Mapping[str, Any], open_ids: set[str], answer
             if text.strip() and text != f"Sent {', '.join(files)}":  # the files are shown themselves
                 parts.append(TextPart(blocks(text)))
                 spoken.append(plain(text))
+    parts, spoken = _words_first(parts, spoken)
     role = "agent" if message.get("role") == "agent" else "user"
     say = " ".join(filter(None, spoken))
     is_reply = role == "user" and not files and say in answers
     return Message(number, role, str(message.get("timestamp") or ""), parts, files, say, is_reply)
+
+
+def _words_first(parts: list[TextPart | CardPart], spoken: list[str]) -> tuple[list[TextPart | CardPart], list[str]]:
+    """What is said of tables and results stands above them, though it was said after they were there."""
+    order: list[int] = []
+    for at, part in enumerate(parts):
+        place = len(order)
+        while isinstance(part, TextPart) and place and _is_shown(parts[order[place - 1]]):
+            place -= 1
+        order.insert(place, at)
+    return [parts[at] for at in order], [spoken[at] for at in order]
+
+
+def _is_shown(part: TextPart | CardPart) -> bool:
+    return isinstance(part, CardPart) and part.type in ("sample_table", "rule_summary", "result_summary")
 
 
 def _card(segment: Mapping[str, Any], open_ids: set[str]) -> CardPart:

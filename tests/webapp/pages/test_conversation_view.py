@@ -72,6 +72,16 @@ def test_a_bubble_that_only_answers_a_card_is_a_reply() -> None:
     assert [message.is_reply for message in found.messages] == [False, True, False]
 
 
+def test_words_about_tables_stand_above_them() -> None:
+    left, right, said, pair = made.sample("left"), made.sample("right"), made.text("Both are here."), made.match(1)
+    (message,) = conversation(made.document(made.agent(left, right, said, pair))).messages
+    kinds = [part.type if isinstance(part, CardPart) else "text" for part in message.parts]
+    assert kinds == ["text", "sample_table", "sample_table", "match_proposal"]
+    assert message.say.startswith("Both are here. Table:")
+    (message,) = conversation(made.document(made.agent(made.match(1), said))).messages
+    assert [isinstance(part, CardPart) for part in message.parts] == [True, False]
+
+
 def test_names_of_files_are_shown_once() -> None:
     (message,) = conversation(made.document(made.user("Sent bank.csv, ledger.csv", "bank.csv", "ledger.csv"))).messages
     assert message.parts == [] and message.files == ["bank.csv", "ledger.csv"]
