@@ -11,7 +11,7 @@ from typing import Any
 from flask import url_for
 
 from webapp.context import Kalla
-from webapp.pages.view import reason_words
+from webapp.pages.view import plural, reason_words
 from webapp.pages.words import condition_words
 from webapp.services import evidence
 
@@ -116,8 +116,12 @@ def _linked(item: Mapping[str, Any], left: object, right: object) -> Facing:
     # Figures in two notations differ in every sign: there the difference alone says something.
     if not equal and (kind == "text" or _shape(texts[0]) == _shape(texts[1])):
         fields = _marked(fields)
-    apart = _form_words(*texts) if kind == "form" else "" if equal else str(item.get("gap") or "")
+    apart = _form_words(*texts) if kind == "form" else "" if equal else _gap_words(kind, str(item.get("gap") or ""))
     return Facing(fields[0], fields[1], False, equal, apart)
+
+
+def _gap_words(kind: str, gap: str) -> str:
+    return plural(int(gap), "day") if kind == "days" and gap.isdecimal() else gap
 
 
 def _shape(text: str) -> str:

@@ -18,7 +18,7 @@ RIGHT = {"date": "2026-01-05", "amount": "1250.01", "reference": "RE-1001", "cus
 DIFFERENCES = [
     {"left": "Verwendungszweck", "right": "reference", "kind": "form", "gap": None},
     {"left": "Betrag", "right": "amount", "kind": "amount", "gap": "0.01"},
-    {"left": "Buchungstag", "right": "date", "kind": "days", "gap": "2 days"},
+    {"left": "Buchungstag", "right": "date", "kind": "days", "gap": "2"},
 ]
 SQL = "SELECT l.id, r.id FROM left_src l JOIN right_src r ON contains_reference(l.text, r.reference)"
 
