@@ -267,6 +267,7 @@ def sent(session_id: str) -> list[dict[str, Any]]:
         "chat.busy",
         "chat.session_full",
         "chat.too_many_messages",
+        "chat.too_many_turns",
         "upload.invalid_uri",
         "upload.not_found",
         "upload.empty",
