@@ -92,7 +92,7 @@ def _rule_line(item: Mapping[str, Any]) -> RuleLine:
     matches, leaves = item.get("matches"), item.get("leaves")
     told = "" if matches is None else f"finds a partner for {count(matches)}"
     told += f", leaves {count(leaves)}" if told and leaves is not None else ""
-    against = int(item.get("counter_examples") or 0)
+    against = len(item.get("counter_examples") or ())
     doubts = (
         f"{plural(against, 'pair')} that you judged {'says' if against == 1 else 'say'} otherwise" if against else ""
     )

@@ -87,12 +87,12 @@ def rule(answer: tuple[str, str] | None = None) -> dict[str, Any]:
             {
                 "left_col": "Verwendungszweck", "right_col": "reference", "op": "contains", "threshold": None,
                 "sentence": "“reference” stands inside “Verwendungszweck”.", "matches": 1190, "leaves": 50,
-                "support": 1.0, "confidence": 0.98, "counter_examples": 0,
+                "support": 1.0, "confidence": 0.98, "counter_examples": [],
             },
             {
                 "left_col": "Betrag", "right_col": "amount", "op": "tolerance", "threshold": "0.02",
                 "sentence": "“Betrag” and “amount” are at most 0.02 apart.", "matches": 1180, "leaves": 60,
-                "support": 1.0, "confidence": 0.9, "counter_examples": 1,
+                "support": 1.0, "confidence": 0.9, "counter_examples": [{"left": LEFT, "right": RIGHT}],
             },
         ],
         "match_sql": SQL, "match_description": "Same reference, amounts at most 0.02 apart.",

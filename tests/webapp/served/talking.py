@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-SECONDS = 60_000  # of a wait, in milliseconds: this machine may be busy
+SECONDS = 90_000  # of a wait, in milliseconds: this machine may be busy
 expect.set_options(timeout=SECONDS)
 _COUNT = "addEventListener('pointerdown', () => localStorage.setItem('clicks', Number(localStorage.getItem('clicks')) + 1), true)"
 

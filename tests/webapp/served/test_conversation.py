@@ -97,7 +97,7 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, truth: Truth) -> None:
     page.reload()
     talk.judge(1)
     page.reload()
-    talk.judge(2, "No")
+    talk.judge(2, "No,")
     talk.waits("match_proposal")
     page.reload()
     expect(page.locator(".message.user")).to_have_count(3)
