@@ -7,7 +7,7 @@ import logging
 from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.api import audit, evidence, health, openapi, recipes, runs, sources, uploads, worker
+from webapp.api import ai, audit, chat, evidence, health, openapi, recipes, runs, sources, uploads, worker
 from webapp.context import EXTENSION, Kalla
 from webapp.db import Database
 from webapp.dispatch import Dispatcher, HttpDispatcher, NatsDispatcher
@@ -17,18 +17,19 @@ from webapp.pages import blueprint as pages
 from webapp.services import ACTOR
 from webapp.settings import Settings
 from webapp.stores.audit import AuditStore
+from webapp.stores.chat import ChatStore
 from webapp.stores.recipes import RecipeStore
 from webapp.stores.runs import RunStore
 from webapp.stores.sources import SourceStore
 from webapp.stores.vault import Vault
-from webapp.web import authentication, failures, headers, logs, metrics, origins
+from webapp.web import authentication, chat_limit, failures, headers, logs, metrics, origins
 from webapp.web.answers import ExactJson
 from webapp.web.requests import MOST_BODY_BYTES, too_large
 
 _LOG = logging.getLogger("webapp.app")
 _LEAST_SECRET = 16  # short ones can be guessed by trying
 _STREAMED = ("uploads.receive",)  # their bodies have a limit of their own
-_BLUEPRINTS = (health, sources, recipes, runs, evidence, uploads, worker, audit, openapi)
+_BLUEPRINTS = (health, sources, recipes, runs, evidence, uploads, chat, ai, worker, audit, openapi)
 
 
 def create_app(settings: Settings, *, database: Database | None = None, dispatcher: Dispatcher | None = None) -> Flask:
@@ -95,6 +96,7 @@ def _parts(settings: Settings, database: Database | None, dispatcher: Dispatcher
         recipes=RecipeStore(found, vault),
         runs=RunStore(found, vault),
         audit=AuditStore(found, vault),
+        chats=ChatStore(found),
         objects=_uploads(settings),
         dispatcher=dispatcher or _dispatcher(settings),
     )
@@ -126,6 +128,7 @@ def _register(app: Flask, parts: Kalla) -> None:
     headers.register(app)
     authentication.register(app)
     metrics.register(app, parts)
+    chat_limit.register(app, parts.settings)
     for area in _BLUEPRINTS:
         app.register_blueprint(area.blueprint)
     app.register_blueprint(pages)

@@ -11,6 +11,7 @@ from webapp.dispatch import Dispatcher
 from webapp.objects import Uploads
 from webapp.settings import Settings
 from webapp.stores.audit import AuditStore
+from webapp.stores.chat import ChatStore
 from webapp.stores.recipes import RecipeStore
 from webapp.stores.runs import RunStore
 from webapp.stores.sources import SourceStore
@@ -28,6 +29,7 @@ class Kalla:
     recipes: RecipeStore
     runs: RunStore
     audit: AuditStore
+    chats: ChatStore
     objects: Uploads
     dispatcher: Dispatcher
 

@@ -39,6 +39,13 @@ class Settings:
     max_upload_bytes: int = 2_147_483_648
     upload_ttl_days: int = 7
     run_stale_seconds: int = 300
+    anthropic_api_key: str | None = field(default=None, repr=False)
+    anthropic_base_url: str | None = None
+    anthropic_model: str | None = None
+    agent_max_steps: int = 16
+    agent_turn_seconds: int = 120
+    llm_sample_rows: int = 20
+    chat_per_minute: int = 120
     log_level: str = "info"
     runner_port: int = 8080
     partitions: int = 4
@@ -78,6 +85,13 @@ class Settings:
             max_upload_bytes=read.whole("KALLA_MAX_UPLOAD_BYTES", 2_147_483_648, 1),
             upload_ttl_days=read.whole("KALLA_UPLOAD_TTL_DAYS", 7, 1),
             run_stale_seconds=read.whole("KALLA_RUN_STALE_SECONDS", 300, 1),
+            anthropic_api_key=read.optional("ANTHROPIC_API_KEY"),
+            anthropic_base_url=read.optional("ANTHROPIC_BASE_URL"),
+            anthropic_model=read.optional("ANTHROPIC_MODEL"),
+            agent_max_steps=read.whole("KALLA_AGENT_MAX_STEPS", 16, 1, 200),
+            agent_turn_seconds=read.whole("KALLA_AGENT_TURN_SECONDS", 120, 5, 3600),
+            llm_sample_rows=read.whole("KALLA_LLM_SAMPLE_ROWS", 20, 0, 1000),
+            chat_per_minute=read.whole("KALLA_CHAT_PER_MINUTE", 120, 1),
             log_level=read.one_of("LOG_LEVEL", "info", ("trace", "debug", "info", "warn", "error")),
             runner_port=read.whole("HTTP_PORT", 8080, 0, 65_535),
             partitions=read.whole("KALLA_PARTITIONS", 4, 1, 1024),

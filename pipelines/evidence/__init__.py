@@ -6,6 +6,7 @@ from pipelines.errors import EvidenceError
 from pipelines.evidence.browse import Query, browse, reasons_filter
 from pipelines.evidence.candidate import candidate
 from pipelines.evidence.columns import SetColumn, set_columns
+from pipelines.evidence.differences import differing
 from pipelines.evidence.document import Manifest
 from pipelines.evidence.downloads import Download, stream
 from pipelines.evidence.exports import FORMATS, export, export_workbook
@@ -37,6 +38,7 @@ __all__ = [
     "Verification",
     "browse",
     "candidate",
+    "differing",
     "export",
     "export_workbook",
     "reasons_filter",

@@ -25,7 +25,7 @@ _PART = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _ALWAYS = ("database.unavailable", "storage.full", "internal.error")
 _GUARDED = ("auth.required", "auth.host_refused", "auth.too_many_attempts")
 _CHANGING = ("auth.origin_refused", "request.too_large")
-_TAGS = ("Health", "Sources", "Recipes", "Runs", "Evidence", "Uploads", "Runner", "API")
+_TAGS = ("Health", "Sources", "Recipes", "Runs", "Evidence", "Uploads", "Chat", "AI", "Runner", "API")
 
 
 @blueprint.get("/api/openapi.json")

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Date,
     Double,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     func,
     text,
 )
@@ -32,6 +34,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 STATUSES = ("pending", "submitted", "running", "completed", "failed", "cancelled")
+SESSION_STATUSES = ("active", "recipe_ready", "running", "completed")
 STAGES = ("staging", "matching", "writing_results")
 VERSION_TABLE = "kalla_schema"
 
@@ -164,6 +167,61 @@ class RowCount(Base):
     counted: Mapped[str] = mapped_column(ShortText(50), primary_key=True)
     status: Mapped[str] = mapped_column(ShortText(50), primary_key=True)
     total: Mapped[int] = mapped_column(BigKey)
+
+
+class ChatSession(Times, Base):
+    """One conversation: the fields of contract 4.4, and ``working``, which only the engine reads. No secrets are in it.
+
+    ``version`` counts the writes, so that none overtakes another. ``lease_until`` is set while a turn is at work; a
+    turn whose lease ran out was left by an app that is gone.
+    """
+
+    __tablename__ = "chat_sessions"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", SESSION_STATUSES), name="status"),
+        Index(None, "created_at", "id"),
+        Index(None, "status"),
+        Index(None, "run_id"),
+        Index(None, "lease_until"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(ShortText(50), server_default="active")
+    phase: Mapped[str] = mapped_column(ShortText(50), server_default="greeting")
+    left_source_alias: Mapped[str | None]
+    right_source_alias: Mapped[str | None]
+    sources_list: Mapped[list[Any] | None]
+    schema_left: Mapped[list[Any] | None]
+    schema_right: Mapped[list[Any] | None]
+    scope_left: Mapped[list[Any] | None]
+    scope_right: Mapped[list[Any] | None]
+    sample_left: Mapped[list[Any] | None]
+    sample_right: Mapped[list[Any] | None]
+    confirmed_pairs: Mapped[list[Any]] = mapped_column(server_default="[]")
+    rejected_pairs: Mapped[list[Any]] = mapped_column(server_default="[]")
+    unsure_pairs: Mapped[list[Any]] = mapped_column(server_default="[]")
+    recipe_draft: Mapped[dict[str, Any] | None]
+    run_id: Mapped[str | None] = mapped_column(ShortText(36))
+    title: Mapped[str | None]
+    validation_approved: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    messages: Mapped[list[Any]] = mapped_column(server_default="[]")
+    message_count: Mapped[int] = mapped_column(BigKey, server_default=text("0"))
+    working: Mapped[dict[str, Any]]
+    version: Mapped[int] = mapped_column(BigKey, server_default=text("0"))
+    lease_holder: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+
+
+class ChatRequest(Base):
+    """What one call of the model was given, exactly as sent. Only the latest ones of a conversation are kept."""
+
+    __tablename__ = "chat_requests"
+    __table_args__ = (Index(None, "session_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    session_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("chat_sessions.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(default=now, server_default=func.now())
+    body: Mapped[dict[str, Any]]
 
 
 class AuditEntry(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webapp.pages import dashboard, recipe_form, recipes, runs, sources
+from webapp.pages import dashboard, recipe_form, recipes, reconcile, runs, sources
 from webapp.pages.frame import blueprint
 
-__all__ = ["blueprint", "dashboard", "recipe_form", "recipes", "runs", "sources"]
+__all__ = ["blueprint", "dashboard", "recipe_form", "recipes", "reconcile", "runs", "sources"]

@@ -119,7 +119,7 @@ def shown(app: Kalla, run: Mapping[str, Any]) -> Shown:
     return Shown(
         equation=equation(run, totals),
         bridge=bridge(totals),
-        why=[_why(run, side, summary) for side in SIDES],
+        why=[why(run, side, summary) for side in SIDES],
         asked=asked,
         reasons=[
             (item["reason"], reason_words(item["reason"])) for item in reasons.get(name.removeprefix("unmatched_"), ())
@@ -180,14 +180,15 @@ def _tabs(run: Mapping[str, Any], current: str) -> list[Tab]:
     ]
 
 
-def _why(run: Mapping[str, Any], side: str, summary: Mapping[str, Any]) -> Why:
+def why(run: Mapping[str, Any], side: str, summary: Mapping[str, Any], *, linked: bool = True) -> Why:
+    """One side's unmatched records, from what ``evidence.summary`` gives; ``linked``: the run has a page to lead to."""
     total = int(run[f"unmatched_{side}_count"])
     found = (summary.get("reasons") or {}).get(side) or []
     ages = (summary.get("ages") or {}).get(side) or {}
     value_of = next(iter((summary.get("control_totals") or {}).get(side) or {}), "")
     items = [(i["reason"], reason_words(i["reason"]), int(i["rows"]), _value(i, value_of)) for i in found]
     buckets = [(b["label"], b["label"], int(b["rows"]), _value(b, value_of)) for b in ages.get("buckets", ())]
-    links = {i["reason"]: _at(str(run["run_id"]), set=f"unmatched_{side}", reason=i["reason"]) for i in found}
+    links = {i["reason"]: _at(str(run["run_id"]), set=f"unmatched_{side}", reason=i["reason"]) for i in found if linked}
     drawn = bars(items, total)
     named = value_of if any(bar.value for bar in drawn) else ""
     age_of = str(ages.get("column", ""))

@@ -22,7 +22,7 @@ blueprint = Blueprint("pages", __name__, template_folder="templates", static_fol
 NAVIGATION = (
     ("", "Dashboard", "pages.dashboard"),
     ("sources", "Data Sources", "pages.sources"),
-    ("new", "New Reconciliation", "pages.recipe_new"),
+    ("reconcile", "New Reconciliation", "pages.reconcile"),
     ("runs", "Run History", "pages.runs"),
     ("recipes", "Recipes", "pages.recipes"),
 )
@@ -58,7 +58,7 @@ def status_for(error: KallaError) -> int:
 
 def _area() -> str:
     path = request.path.strip("/")
-    return "new" if path.startswith("recipes/new") else path.partition("/")[0]
+    return "reconcile" if path.startswith("recipes/new") else path.partition("/")[0]
 
 
 def took(run: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ _SENTENCES = {
     "upload-saved": "The file is uploaded and registered as a source.",
     "recipe-saved": "The recipe is saved.",
     "recipe-deleted": "The recipe is deleted. Its runs stay, with the recipe as it was then.",
+    "conversation-deleted": "The conversation is deleted. Its recipe and runs stay.",
     "run-cancelled": "The run is cancelled.",
 }
 

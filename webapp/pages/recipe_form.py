@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,8 @@ from flask import redirect, render_template, request, url_for
 
 from recipe import KallaError
 from webapp.context import kalla
-from webapp.pages import running, suggest, uploading
+from webapp.inference import formats
+from webapp.pages import running, uploading
 from webapp.pages.forms import Form, refused, typed, wrong
 from webapp.pages.frame import blueprint, status_for
 from webapp.pages.rule import KeyRow, Rule, build_match_sql, limit_problem, rule_in_words
@@ -147,11 +146,11 @@ def _suggestions(sides: Mapping[str, Chosen]) -> dict[str, str]:
     values = {"tolerance": "0.00", "days": "5"}
     tables = {name: side.table for name, side in sides.items() if side.table}
     for name, table in tables.items():
-        found = suggest.side(table)
+        found = formats.side(table)
         values |= {f"{name}_key_0": found.key, f"{name}_numbers": found.numbers, f"{name}_dates": found.dates}
         values |= {f"amount_{name}": found.amount}
     if len(tables) == len(SIDES):
-        values["key_0_left"], values["key_0_right"] = suggest.pair(tables["left"], tables["right"])
+        values["key_0_left"], values["key_0_right"] = formats.pair(tables["left"], tables["right"])
         if not (values["amount_left"] and values["amount_right"]):
             values["amount_left"] = values["amount_right"] = ""
     return values
@@ -164,8 +163,8 @@ def _rule_page(sides: Mapping[str, Chosen], form: Form, **more: Any) -> str:
         form=form,
         key_rows=KEY_ROWS,
         key_columns=KEY_COLUMNS,
-        numbers=[(choice, words) for choice, (words, _, _) in suggest.NUMBERS.items()],
-        dates=list(suggest.DATES.items()),
+        numbers=[(choice, words) for choice, (words, _, _) in formats.NUMBERS.items()],
+        dates=list(formats.DATES.items()),
         operators=running.OPERATORS,
         filter_rows=running.FILTER_ROWS,
         **more,
@@ -250,7 +249,7 @@ def _key_of(side: str, values: Mapping[str, str]) -> tuple[str, ...]:
 def _name_problems(values: dict[str, str]) -> dict[str, str]:
     if not values.get("name"):
         return {"name": "Give the recipe a name."}
-    values["recipe_id"] = values.get("recipe_id") or slug(values["name"])
+    values["recipe_id"] = values.get("recipe_id") or service.slug(values["name"])
     if not values["recipe_id"]:
         return {"recipe_id": "Give it an id of letters and digits; the name has none to make one from."}
     if kalla().recipes.has(values["recipe_id"]):
@@ -258,18 +257,12 @@ def _name_problems(values: dict[str, str]) -> dict[str, str]:
     return {}
 
 
-def slug(name: str) -> str:
-    """An id made from a name: plain letters, digits and dashes."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80]
-
-
 def _document(
     values: Mapping[str, str], rule: Rule, keys: Mapping[str, tuple[str, ...]], sides: Mapping[str, Chosen]
 ) -> dict[str, Any]:
     name = values.get("name") or "New recipe"
     return {
-        "recipe_id": values.get("recipe_id") or slug(name) or "new-recipe",
+        "recipe_id": values.get("recipe_id") or service.slug(name) or "new-recipe",
         "name": name,
         "description": values.get("description", ""),
         "match_sql": build_match_sql(rule, keys["left"], keys["right"]),
@@ -283,8 +276,8 @@ def _source(chosen: Chosen, key: tuple[str, ...], side: str, values: Mapping[str
     if chosen.upload:
         source["schema"] = chosen.columns
     numbers, dates = values.get(f"{side}_numbers", ""), values.get(f"{side}_dates", "")
-    if chosen.is_csv and numbers in suggest.NUMBERS and dates in suggest.DATES:
-        _, decimal, thousands = suggest.NUMBERS[numbers]
+    if chosen.is_csv and numbers in formats.NUMBERS and dates in formats.DATES:
+        _, decimal, thousands = formats.NUMBERS[numbers]
         source["format"] = {"decimal": decimal, "thousands": thousands, "date_order": dates}
     filters, _ = running.read_filters(side, values)
     if filters:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from flask import request
+from werkzeug.datastructures import FileStorage
 
 from webapp.context import kalla
+from webapp.objects import parse_upload
 from webapp.services import uploads
 
 
@@ -24,3 +27,14 @@ def uploaded(field: str, session: str) -> str | None:
     if part is None or not part.filename:
         return request.form.get(f"{field}_uploaded", "").strip() or None
     return uploads.take_in(kalla(), part.filename, session, part.stream.read)
+
+
+def attached(part: FileStorage, session: str) -> dict[str, Any]:
+    """Take in a file that came in a form: ``{upload_id, filename, s3_uri, columns, row_count}``.
+
+    Raises ServiceError as the upload calls do.
+    """
+    app, name = kalla(), part.filename or ""
+    uri = uploads.take_in(app, name, session, part.stream.read)
+    upload_id = parse_upload(app.settings, uri).upload_id
+    return uploads.confirm(app, upload_id, {"s3_uri": uri, "filename": name})

@@ -173,7 +173,7 @@ def rate(value: float | None) -> str:
     """``0.4667`` -> ``46.7 %``. Only everything is shown as 100.0 %, and only nothing as 0.0 %."""
     if value is None:
         return DASH
-    percent = (Decimal(repr(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    percent = (Decimal(str(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
     if 0 < value < 1:
         percent = min(max(percent, Decimal("0.1")), Decimal("99.9"))
     return f"{percent} %"
@@ -188,7 +188,7 @@ def verdict(value: float | None) -> str | None:
     """The word beside a match rate."""
     if value is None:
         return None
-    exactly = Decimal(repr(value))
+    exactly = Decimal(str(value))
     return "Excellent" if exactly >= EXCELLENT else "Fair" if exactly >= FAIR else "Needs Review"
 
 
@@ -196,7 +196,7 @@ def notices(run: Mapping[str, Any]) -> list[str]:
     """What a completed run wants looked at: a rate below 80 %, more than 20 % of one side unmatched."""
     found = []
     value = run.get("match_rate")
-    if value is not None and Decimal(repr(value)) < LOW_RATE:
+    if value is not None and Decimal(str(value)) < LOW_RATE:
         found.append(f"Fewer than 80 % of the left records are matched: {rate(value)}.")
     for side in ("left", "right"):
         read, unmatched = run.get(f"{side}_record_count") or 0, run.get(f"unmatched_{side}_count") or 0

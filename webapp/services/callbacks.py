@@ -51,6 +51,8 @@ def complete(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
     _fill_records(stored, run)
     done = app.runs.complete(run.run_id, stored)
     if done:
+        tell_conversations(app, run.run_id)
+    if done:
         _note_reachable(app, run)
     return _answer(done)
 
@@ -75,9 +77,19 @@ def error(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
     stage = report.text("stage", optional=True) or None
     run = report.run(app)
     done = app.runs.fail(run.run_id, message[:_MOST_TEXT], stage)
+    if done:
+        tell_conversations(app, run.run_id)
     if done and body.get("code") in OUT_OF_REACH:
         _note_unreachable(app, run, str(body.get("source") or ""))
     return _answer(done)
+
+
+def tell_conversations(app: Kalla, run_id: str) -> None:
+    """Conversations that wait for this run go on, beside the report: the runner does not wait for them."""
+    if app.chats.waiting_for(run_id):
+        from webapp.services import chat  # brings the engine, which reports without a conversation do not need
+
+        chat.beside(lambda: chat.run_ended(app, run_id))
 
 
 def _answer(stored: bool) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from recipe import KallaError, Problem, dump_filters, is_alias, parse_filters
@@ -29,6 +31,10 @@ OUT_OF_REACH = (
 _AT_ONCE = 8
 _WAIT_SECONDS = 20.0
 _TURNS = threading.BoundedSemaphore(_AT_ONCE)
+# First rows of uploads by path, size and inode: a few hundred kilobytes at most.
+_MOST_SEEN, _MOST_SEEN_CHARACTERS = 64, 50_000
+_SEEN: OrderedDict[str, Any] = OrderedDict()
+_SEEN_LOCK = threading.Lock()
 
 
 def stored(app: Kalla, alias: str) -> SourceRecord:
@@ -80,8 +86,36 @@ def preview_source(app: Kalla, alias: str, limit: int = PREVIEW_ROWS) -> dict[st
             return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS))
 
 
-def _rows_object(alias: str, opened: Opened, limit: int) -> dict[str, Any]:
-    found = opened.connector.preview(limit)
+def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) -> dict[str, Any]:
+    """The rows object of an uploaded file's first rows. Raises ServiceError ``upload.*``, ConnectorError."""
+    upload = parse_upload(app.settings, uri)
+    app.objects.size(upload)  # says that it is gone
+    with turn(_TURNS, _WAIT_SECONDS):
+        opened = open_source(app, upload.source_type, uri, alias)
+        with opened.told():
+            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS), first_rows(opened, limit))
+
+
+def first_rows(opened: Opened, limit: int) -> Any:
+    """The ``Preview`` of an uploaded file. Counting reads all of it, so that what was found when the upload was
+    confirmed serves here too."""
+    if opened.hidden is None or limit > PREVIEW_ROWS:
+        return opened.connector.preview(limit)
+    key = opened.uri  # an upload arrives once under its id
+    with _SEEN_LOCK:
+        found = _SEEN.get(key)
+    if found is None:
+        found = opened.connector.preview(PREVIEW_ROWS)
+        if sum(len(cell or "") for row in found.rows for cell in row) <= _MOST_SEEN_CHARACTERS:
+            with _SEEN_LOCK:
+                _SEEN[key] = found
+                while len(_SEEN) > _MOST_SEEN:
+                    _SEEN.popitem(last=False)
+    return replace(found, rows=found.rows[:limit])
+
+
+def _rows_object(alias: str, opened: Opened, limit: int, known: Any = None) -> dict[str, Any]:
+    found = known or opened.connector.preview(limit)
     columns = [
         {
             "name": column.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +53,16 @@ def validate(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
         "warnings": [_sentence(p) for p in checked.warnings],
         "details": [p.as_dict() for p in checked.problems],
     }
+
+
+def slug(name: str) -> str:
+    """An id made from a name: plain letters, digits and dashes; "" when the name has none.
+
+    >>> slug("Ledger vs. Bank, März")
+    'ledger-vs-bank-marz'
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80]
 
 
 def stored_document(app: Kalla, recipe_id: str) -> dict[str, Any]:

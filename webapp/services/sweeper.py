@@ -50,7 +50,16 @@ def sweep(app: Kalla, now: datetime | None = None, since: datetime | None = None
             log.warning("run %s failed by the sweeper: %s", run_id, reason)
             failed[run_id] = reason
     uploads.expire(app)
+    _conversations(app)
     return Swept(failed)
+
+
+def _conversations(app: Kalla) -> None:
+    """Turns that a killed app left, and runs that ended while nobody told their conversation."""
+    if app.chats.interrupted() or app.chats.waiting():
+        from webapp.services import chat  # brings the engine, which most sweeps do not need
+
+        chat.look_after(app)
 
 
 def _stage(run: RunRecord) -> str | None:

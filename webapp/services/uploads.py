@@ -24,6 +24,7 @@ from webapp.objects import (
 )
 from webapp.services import invalid_body, note, texts
 from webapp.services.addresses import open_source
+from webapp.services.previews import first_rows
 
 LINK_SECONDS = 3600
 SAMPLE_ROWS = 10
@@ -146,7 +147,7 @@ def look(app: Kalla, upload: Upload) -> dict[str, Any]:
     try:
         opened = open_source(app, upload.source_type, upload.uri(app.settings.uploads_bucket))
         with opened.told():
-            found = opened.connector.preview(SAMPLE_ROWS)
+            found = first_rows(opened, SAMPLE_ROWS)
     except KallaError as error:
         raise _translated(error, upload) from None
     names = [column.name for column in found.columns]

@@ -73,7 +73,7 @@ def configure(settings: Settings) -> None:
     for handler in [h for h in logger.handlers if isinstance(h, _Stderr)]:
         logger.removeHandler(handler)
     handler = _Stderr()
-    given = (settings.access_token, settings.secret_key, *settings.callback_secrets)
+    given = (settings.access_token, settings.secret_key, settings.anthropic_api_key, *settings.callback_secrets)
     handler.setFormatter(JsonLines(secret for secret in given if secret))
     logger.addHandler(handler)
     logger.setLevel(_LEVELS[settings.log_level])

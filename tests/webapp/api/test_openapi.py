@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from webapp.errors import STATUS
 
-# Contract 2.2 to 2.5 and 2.8, as far as it is built.
+# Contract 2.2 to 2.8.
 ENDPOINTS = """
 GET /health
 GET /ready
@@ -41,6 +41,16 @@ POST /api/uploads/presign
 POST /api/uploads/preview
 POST /api/uploads/{upload_id}/confirm
 PUT /api/uploads/{upload_id}/content
+POST /api/chat
+POST /api/chat/sessions
+GET /api/chat/sessions
+GET /api/chat/sessions/{session_id}
+DELETE /api/chat/sessions/{session_id}
+POST /api/chat/sessions/{session_id}/reset
+POST /api/chat/sessions/{session_id}/stop
+POST /api/chat/sessions/{session_id}/privacy
+GET /api/chat/sessions/{session_id}/sent
+POST /api/ai
 POST /api/worker/progress
 POST /api/worker/complete
 POST /api/worker/error

@@ -15,7 +15,7 @@ from tests.webapp.conftest import FakeDispatcher
 from tests.webapp.pages.conftest import PAYMENTS, Browser, Inserted, Page, a_recipe
 from tests.webapp.pages.test_sources import fault
 from webapp.context import Kalla
-from webapp.pages.recipe_form import slug
+from webapp.services.recipes import slug
 
 
 def filled(page: Page) -> dict[str, str]:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from tests.webapp.db.conftest import address, database, open_database, postgres_for_app
 from webapp.db import Base, Database
 from webapp.stores.audit import AuditStore
+from webapp.stores.chat import ChatStore
 from webapp.stores.recipes import RecipeStore
 from webapp.stores.runs import RunStore
 from webapp.stores.sources import SourceStore
@@ -44,6 +45,11 @@ def runs(database: Database, vault: Vault) -> RunStore:
 @pytest.fixture
 def audit(database: Database, vault: Vault) -> AuditStore:
     return AuditStore(database, vault)
+
+
+@pytest.fixture
+def chats(database: Database) -> ChatStore:
+    return ChatStore(database)
 
 
 @pytest.fixture

@@ -7,11 +7,15 @@ const HIDDEN = 10000;
 const MOST = 30000;
 const AT_MOST_EVERY = 500;
 
-export function startLive(start) {
-  for (const part of document.querySelectorAll("[data-live]")) follow(part.id, start);
+const followed = new Set();
+
+export function startLive(start, root = document) {
+  const parts = [...root.querySelectorAll("[data-live]")].filter((part) => !followed.has(part.id));
+  for (const part of parts) follow(part.id, start);
 }
 
 function follow(id, start) {
+  followed.add(id);
   let faults = 0;
   let timer = null;
   let events = null;
@@ -30,12 +34,14 @@ function follow(id, start) {
       const fresh = page.getElementById(id);
       if (!ok || !fresh) throw new Error("no such part");
       faults = 0;
-      swap(part(), fresh, start);
+      if (part()) swap(part(), fresh, start);
     } catch {
       faults += 1; // the app may be restarting: ask again, less often
     }
-    if (!part().hasAttribute("data-live")) {
+    if (!part()?.hasAttribute("data-live")) {
       events?.close();
+      followed.delete(id);
+      document.dispatchEvent(new CustomEvent("kalla-ended", { detail: id }));
       return;
     }
     if (events && !faults) return;

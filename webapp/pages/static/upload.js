@@ -1,9 +1,9 @@
 // Files are sent ahead, with a bar that shows how far; the form then only names them. Dropping works as choosing does.
 import { announce } from "./page.js";
 
-const session = `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+const ownSession = `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 
-function words(bytes) {
+export function words(bytes) {
   const units = ["bytes", "kB", "MB", "GB"];
   let amount = bytes;
   let at = 0;
@@ -14,7 +14,11 @@ function words(bytes) {
   return `${at ? amount.toFixed(1) : amount} ${units[at]}`;
 }
 
-async function presign(file) {
+export function checkKind(file) {
+  if (!/\.(csv|parquet)$/i.test(file.name)) throw new Error("Choose a CSV or Parquet file.");
+}
+
+export async function presign(file, session = ownSession) {
   const response = await fetch("/api/uploads/presign", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -25,7 +29,7 @@ async function presign(file) {
   return answer;
 }
 
-function send(file, address, progress) {
+export function send(file, address, progress, started) {
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
     request.open("PUT", address);
@@ -35,6 +39,8 @@ function send(file, address, progress) {
       else fail(new Error(errorOf(request.responseText)));
     };
     request.onerror = () => fail(new Error("The connection broke off. Choose the file again."));
+    request.onabort = () => fail(new Error("Taken away."));
+    started?.(request);
     request.send(file);
   });
 }
@@ -67,7 +73,7 @@ async function upload(input) {
   say(0);
   for (const button of buttons) button.disabled = true;
   try {
-    if (!/\.(csv|parquet)$/i.test(file.name)) throw new Error("Choose a CSV or Parquet file.");
+    checkKind(file);
     const { presigned_url: address, s3_uri: uri } = await presign(file);
     await send(file, address, say);
     target.value = uri;

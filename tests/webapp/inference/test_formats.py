@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webapp.pages import suggest
+from webapp.inference import formats as suggest
 
 
 def table(columns: dict[str, list[str | None]]) -> dict[str, object]:

@@ -1,0 +1,95 @@
+"""What two sides share: columns, references inside texts, composite keys."""
+
+from __future__ import annotations
+
+from tests.webapp.inference.tables import ledgers, table
+from webapp.inference import analyse, profile
+
+
+def test_a_reference_inside_free_text() -> None:
+    found = analyse(*ledgers())
+    link = found.keys[0][0]
+    assert (link.left_col, link.right_col, link.op, link.partners) == ("invoice", "text", "contains", 1.0)
+    assert (link.share_left, link.share_right) == (1.0, 1.0)
+
+
+def test_the_same_value_is_compared_as_it_is() -> None:
+    names = [f"A{n:03}" for n in range(30)]
+    found = analyse(table({"k": names, "v": names[::-1]}), table({"k2": [*names[:20], *[f"B{n}" for n in range(10)]]}))
+    assert found.keys[0][0].op == "eq"
+    assert {(link.left_col, link.right_col) for link in found.links} == {("k", "k2"), ("v", "k2")}
+
+
+def test_leading_zeros_and_signs() -> None:
+    numbers = [n * 37 + 11 for n in range(40)]
+    amounts = [f"{n}.10" for n in numbers]
+    left = table({"no": [str(n) for n in numbers], "a": amounts})
+    right = table({"ref": [f"{n:08}" for n in numbers], "b": amounts})
+    link = analyse(left, right).keys[0][0]
+    assert (link.op, link.strip_zeros) == ("normalized", True)
+
+
+def test_columns_that_together_tell_records_apart() -> None:
+    places = [(code, number) for code in ("DE", "FR", "NL") for number in range(1, 30)]
+    amounts = [f"{at * 7 + 3}.00" for at in range(len(places))]
+    left = table({"co": [c for c, _ in places], "no": [str(n) for _, n in places], "a": amounts})
+    right = table({"entity": [c for c, _ in places], "doc": [str(n) for _, n in places], "b": amounts})
+    key = analyse(left, right).keys[0]
+    assert {(link.left_col, link.right_col) for link in key} == {("co", "entity"), ("no", "doc")}
+
+
+def test_running_numbers_of_two_lists_are_no_key() -> None:
+    left = table({"id": [str(n) for n in range(1, 61)], "a": [f"{n * 13 % 61}.00" for n in range(60)]})
+    right = table({"id": [str(n) for n in range(1, 61)], "b": [f"{n * 29 % 97}.50" for n in range(60)]})
+    assert analyse(left, right).keys == ()
+
+
+def test_constant_columns_link_nothing() -> None:
+    left, right = ledgers()
+    assert all("currency" not in (link.left_col, link.right_col) for link in analyse(left, right).links)
+
+
+def test_no_rows_and_one_row() -> None:
+    empty = table({"a": [], "b": []})
+    assert (analyse(empty, empty).links, analyse(empty, empty).keys) == ((), ())
+    one = table({"a": ["x"], "b": ["1.00"]})
+    assert analyse(one, one).keys == ()
+    assert analyse(empty, one).links == ()
+
+
+def test_wide_tables_with_nulls_and_unicode() -> None:
+    left, right = ledgers()
+    noise = {f"Spalte ü {n}": [None if at % 3 else f"Wert {at * n} ß" for at in range(40)] for n in range(60)}
+    wide = table({**{name: left.column(name) for name in left.names}, **noise})
+    assert analyse(wide, right).keys[0][0].left_col == "invoice"
+
+
+def test_profiles() -> None:
+    about = profile(
+        table(
+            {
+                "IBAN": ["DE89370400440532013000", "GB82WEST12345698765432", None],
+                "mail": ["a@example.org", "b@example.org", "c@example.org"],
+                "Kunde": ["Ada Lovelace", "Jürgen Müller", "Zoë Ng"],
+                "betrag": ["1.234,50 €", "3,00 €", "12,00 €"],
+                "same": ["x", "x", "x"],
+                "nothing": [None, None, None],
+            }
+        )
+    )
+    looks = {column.name: column.looks_personal for column in about.columns}
+    assert looks == {
+        "IBAN": "a bank account", "mail": "an e-mail address", "Kunde": "a name", "betrag": "", "same": "", "nothing": "",
+    }  # fmt: skip
+    betrag = about.column("betrag")
+    assert (betrag.kind, betrag.forms) == ("number", ("decimal comma", "thousands marks", "currency signs"))
+    assert (betrag.first, betrag.last) == ("3.00", "1234.50")
+    assert betrag.cleaning[0] == "1.234,50 €"
+    assert about.column("same").is_constant
+    assert about.column("IBAN").filled == 2
+    assert ("mail",) in about.keys
+
+
+def test_a_composite_key_is_proven_on_the_rows() -> None:
+    about = profile(table({"a": ["1", "1", "2", "2"], "b": ["x", "y", "x", "y"], "c": ["q", "q", "q", "q"]}))
+    assert about.keys == (("a", "b"),)

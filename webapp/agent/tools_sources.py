@@ -1,0 +1,190 @@
+"""Tools that find sources and take samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from webapp.agent.cards import withdraw
+from webapp.agent.context import ToolContext, ToolError
+from webapp.agent.places import attached_by_uri, entry_of, insight_of, place_of, ref, side_for
+from webapp.agent.session import SIDES, Place, Row, Session
+from webapp.agent.tools import GetSourcePreview, ListSources, LoadScoped, RequestFileUpload
+from webapp.inference import Table, choose_samples, profile
+from webapp.services import previews, sources
+from webapp.services.insight import SourceRef, for_sources
+
+SAMPLE_ROWS, MOST_SAMPLE_ROWS = 200, 1000
+CARD_ROWS = 20
+_MOST_SAMPLE_CHARACTERS = 1_500_000  # of one side: a session has to fit into its row
+_DEPENDENT = ("match_proposal", "rule_summary", "result_summary", "confirm", "select")
+
+
+def list_sources(context: ToolContext, given: ListSources) -> list[dict[str, Any]]:
+    """Registered sources, and files of this conversation that a preview has looked at."""
+    names = ("alias", "source_type", "status", "uri")
+    registered = [{name: entry[name] for name in names} for entry in sources.list_sources(context.app)]
+    used = [place for place in context.session.working.sides.values() if place is not None and place.is_upload]
+    context.session.sources_list = [*map(entry_of, used), *registered]
+    return context.session.sources_list
+
+
+def get_source_preview(context: ToolContext, given: GetSourcePreview) -> dict[str, Any]:
+    """First rows; the source becomes a side, an uploaded file with its sample."""
+    session, app = context.session, context.app
+    if given.alias is None and given.s3_uri is None:
+        raise ToolError("Say which source: give alias, or s3_uri of an attached file.")
+    if given.s3_uri is not None:
+        place = attached_by_uri(app, session, given.s3_uri)
+    else:
+        place = place_of(app, session, given.alias or "")
+    side = side_for(session, place, given.side)
+    if place.uri is not None:
+        found = previews.preview_upload(app, place.alias, place.uri, given.limit)
+    else:
+        found = previews.preview_source(app, place.alias, given.limit)
+    known = Place(**{**vars(place), "columns": found["columns"], "total_rows": found["total_rows"]})
+    known.personal = _personal(context, known)
+    _give_side(context, side, known)
+    if known.is_upload:
+        session.working.uploads[known.alias] = known
+        listed = [entry for entry in session.sources_list or [] if entry["alias"] != known.alias]
+        session.sources_list = [entry_of(known), *listed]
+        _sample(context, side, None, [], SAMPLE_ROWS)
+    return {**found, "side": side}
+
+
+def _personal(context: ToolContext, place: Place) -> list[str]:
+    """Names of the columns whose values look personal."""
+    alone = Session(context.session.session_id)
+    alone.working.sides["left"] = place
+    source = ref(context.app, alone, "left")
+    assert source is not None, "the side has just been set"
+    table = for_sources(context.app, source, None).left
+    return [column.name for column in profile(table).columns if column.looks_personal]
+
+
+def _give_side(context: ToolContext, side: str, place: Place) -> None:
+    """Set the side; another source there takes with it what depended on it, and the person is told."""
+    session = context.session
+    before = session.place(side)
+    had = bool(session.judged_pairs or session.recipe_draft)
+    if session.give_side(side, place):
+        session.phase = "intent" if session.phase not in ("greeting", "intent") else session.phase
+        withdraw(session, *_DEPENDENT)
+        assert before is not None, "something was replaced"
+        lost = " The pairs and the rule that were found with it are gone; everything else stays." if had else ""
+        context.say(f"The {side} source is now {place.alias}, in place of {before.alias}.{lost}")
+
+
+def request_file_upload(context: ToolContext, given: RequestFileUpload) -> dict[str, Any]:
+    """A field for a file."""
+    withdraw(context.session, "upload_request")
+    card = context.show("upload_request", {"message": given.message, "side": given.side})
+    return {"card_type": "upload_request", "message": given.message, "card_id": card["card_id"]}
+
+
+def load_scoped(context: ToolContext, given: LoadScoped) -> dict[str, Any]:
+    """The sample of the side that has this source, from the rows that meet the conditions."""
+    session = context.session
+    side = _owner(session, given.alias)
+    place = session.place(side)
+    assert place is not None, "its alias has been found"
+    limit = min(given.limit, MOST_SAMPLE_ROWS)
+    asked: dict[str, Any] = {"conditions": given.conditions, "limit": limit}
+    if place.uri is not None:
+        asked["csv_uri"] = place.uri
+    found = previews.load_scoped(context.app, place.alias, asked)
+    if found["total_rows"] == 0:
+        raise ToolError(f"No row of {place.alias} meets these conditions, so the sample stays as it was. Loosen them.")
+    if session.judged_pairs and given.conditions != (session.scope(side) or []):
+        session.clear_from("demonstration")
+        withdraw(session, *_DEPENDENT)
+        context.say("The rows are chosen anew, so the pairs and the rule found before are gone.")
+    names = [column["name"] for column in found["columns"]]
+    rows = [dict(zip(names, row, strict=True)) for row in found["rows"]]
+    place.total_rows = found["total_rows"] if not given.conditions else place.total_rows
+    _sample(context, side, rows, given.conditions, limit, total=found["total_rows"])
+    sample = session.sample(side) or []
+    rows_given = [[row[name] for name in names] for row in sample]
+    return {**found, "rows": rows_given, "preview_rows": len(rows_given), "side": side}
+
+
+def _owner(session: Session, alias: str) -> str:
+    owners = [side for side in SIDES if session.alias(side) == alias]
+    if not owners:
+        known = " and ".join(str(session.alias(side)) for side in SIDES if session.alias(side))
+        raise ToolError(f"{alias!r} is the source of no side. The sources are {known or 'not chosen yet'}.")
+    unloaded = [side for side in owners if not session.sample(side)]
+    return (unloaded or owners)[0]
+
+
+def _sample(
+    context: ToolContext,
+    side: str,
+    rows: list[Row] | None,
+    conditions: list[dict[str, Any]],
+    limit: int,
+    total: int | None = None,
+) -> None:
+    """Set a side's sample. As soon as both sides have one, both are chosen so that their rows can be compared."""
+    session = context.session
+    session.set_sample(side, rows or [], conditions)
+    other = SIDES[1 - SIDES.index(side)]
+    if session.place(other) is None or session.sample(other) is None:
+        if rows is None:  # a file that is alone so far
+            table = _alone(context, side)
+            session.set_sample(side, _rows(table, range(min(limit, len(table.rows)))), conditions)
+        else:
+            _show(context, side, total)
+        return
+    insight = insight_of(context.app, session)
+    assert insight.right is not None and insight.analysis is not None, "both sides are known"
+    chosen = choose_samples(insight.left, insight.right, insight.analysis, limit)
+    for name, table, indices in zip(SIDES, (insight.left, insight.right), chosen, strict=True):
+        session.set_sample(name, _rows(table, indices), session.scope(name) or [])
+        _show(context, name, total if name == side else None)
+
+
+def _alone(context: ToolContext, side: str) -> Table:
+    source = ref(context.app, context.session, side)
+    assert isinstance(source, SourceRef)
+    return for_sources(context.app, source, None).left
+
+
+def _rows(table: Table, indices: Sequence[int]) -> list[Row]:
+    """Rows by name, as many as a session can hold."""
+    rows: list[Row] = []
+    room = _MOST_SAMPLE_CHARACTERS
+    for index in indices:
+        row = table.row(index)
+        room -= sum(len(name) + len(value or "") + 6 for name, value in row.items())
+        if room < 0 and rows:
+            break
+        rows.append(row)
+    return rows
+
+
+def _show(context: ToolContext, side: str, total: int | None) -> None:
+    """A table of the sample, one for each side: the newest."""
+    session = context.session
+    place, sample = session.place(side), session.sample(side) or []
+    assert place is not None, "a sample is of a source"
+    if any(card["data"].get("side") == side for card in context.added if card["card_type"] == "sample_table"):
+        context.added[:] = [
+            card for card in context.added if card["card_type"] != "sample_table" or card["data"]["side"] != side
+        ]
+    names = place.column_names
+    shown = [[row.get(name) for name in names] for row in sample[:CARD_ROWS]]
+    context.show(
+        "sample_table",
+        {
+            "title": place.filename or place.alias,
+            "side": side,
+            "columns": place.columns,
+            "rows": shown,
+            "shown": len(shown),
+            "sample": len(sample),
+            "total": total if total is not None else place.total_rows or len(sample),
+        },
+    )

@@ -1,0 +1,307 @@
+"""Columns of two sides that share values: as they are, normalised, or as a reference inside free text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from webapp.inference.columns import EXACT, Analysis, Columns
+from webapp.inference.model import Link, Table
+from webapp.inference.profiles import profile
+from webapp.inference.references import patterns
+from webapp.inference.support import agreement
+
+_PROBE = 1500  # left and right rows with which links are looked for; those found are then counted on all rows
+_LEAST_SHARE = 0.05
+_MOST_COLUMNS = 40
+_SELECTIVE = 1.25  # mean partners up to which a key tells records apart
+_NAMES_SHARE = 0.85  # of the records that names alone must join to be taken for a key
+_MOST_LINKS = 24
+_MOST_KEYS = 6
+_KEY_PARTS = 4
+
+
+@dataclass(frozen=True)
+class _View:
+    """One way to compare a column. ``rank`` prefers the plainer of two that find the same."""
+
+    column: str
+    pattern: str
+    strip_zeros: bool
+    rank: int
+
+
+def analyse(left: Table, right: Table) -> Analysis:
+    """Profiles, links and keys of two sides. Looks at the rows read only; deterministic."""
+    sides = Columns(left, profile(left)), Columns(right, profile(right))
+    links = find_links(*sides)
+    return Analysis(sides, links, find_keys(*sides, links))
+
+
+def find_links(left: Columns, right: Columns) -> tuple[Link, ...]:
+    """Pairs of columns that share values, best first: one link for each pair of columns."""
+    if not left.table.rows or not right.table.rows:
+        return ()
+    pools = _patterns(left), _patterns(right)
+    best: dict[tuple[str, str], tuple[float, Link]] = {}
+    for one, other in _comparisons(left, right, pools):
+        found = _probe(left, right, one, other)
+        if found is None:
+            continue
+        link, score = found
+        at = (one.column, other.column)
+        if at not in best or score > best[at][0] * 1.03:  # a looser form must find clearly more
+            best[at] = score, link
+    ranked = sorted(best.values(), key=lambda item: (-item[0], item[1].left_col, item[1].right_col))[:_MOST_LINKS]
+    counted = [measured(left, right, (link,)) for _, link in ranked]
+    links = [_with(link, shares) for (_, link), shares in zip(ranked, counted, strict=True)]
+    return tuple(sorted(links, key=lambda link: -_worth(link)))
+
+
+def _with(link: Link, shares: Measured) -> Link:
+    return replace(
+        link,
+        share_left=shares.share_left,
+        share_right=shares.share_right,
+        partners=shares.partners,
+        why=_WHY[link.op],
+    )
+
+
+def _worth(link: Link) -> float:
+    return max(link.share_left, link.share_right) / max(1.0, link.partners)
+
+
+def _patterns(side: Columns) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for name in side.linkable[:_MOST_COLUMNS]:
+        about = side.profile.column(name)
+        cells = [cell for cell in side.table.column(name) if cell is not None]
+        found[name] = patterns(cells, is_code=about.is_code)
+    return found
+
+
+def _comparisons(
+    left: Columns, right: Columns, pools: tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]
+) -> Iterator[tuple[_View, _View]]:
+    for one in pools[0]:
+        for other in pools[1]:
+            yield _View(one, EXACT, False, 0), _View(other, EXACT, False, 0)
+            yield _View(one, "", False, 1), _View(other, "", False, 1)
+            yield _View(one, "", True, 2), _View(other, "", True, 2)
+            codes = left.profile.column(one).is_code, right.profile.column(other).is_code
+            for pattern in dict.fromkeys((*pools[0][one], *pools[1][other])):
+                if not (left.holds(one, pattern) and right.holds(other, pattern)):
+                    continue
+                if not codes[1] and codes[0]:
+                    yield _View(one, "", False, 3), _View(other, pattern, False, 3)
+                if not codes[0] and codes[1]:
+                    yield _View(one, pattern, False, 3), _View(other, "", False, 3)
+                yield _View(one, pattern, False, 4), _View(other, pattern, False, 4)
+                yield _View(one, pattern, True, 5), _View(other, pattern, True, 5)
+
+
+def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Link, float] | None:
+    """The link and how good it is, from some rows of each side against all of the other."""
+    lefts, rights = _keys(left, one), _keys(right, other)
+    shares = []
+    for keys, others in ((lefts, rights), (rights, lefts)):
+        known = set(others)
+        known.discard(None)
+        probe = keys[:: max(1, len(keys) // _PROBE)]
+        filled = [key for key in probe if key is not None]
+        if len(filled) < min(3, len(probe)) or len(filled) < 0.02 * len(probe):
+            return None
+        shares.append(sum(key in known for key in filled) / len(probe))
+    shares = [share / _read(side.table) for share, side in zip(shares, (right, left), strict=True)]
+    if max(shares) < _LEAST_SHARE:
+        return None
+    distinct = min(len(set(lefts)), len(set(rights)))
+    if distinct < 2:
+        return None
+    op = _op(one, other)
+    link = Link(
+        one.column,
+        other.column,
+        op,
+        shares[0],
+        shares[1],
+        partners=0.0,
+        why="",
+        left_pattern=_text(one),
+        right_pattern=_text(other),
+        strip_zeros=one.strip_zeros,
+    )
+    spread = distinct / min(len(lefts), len(rights))
+    return link, max(shares) * (0.2 + spread)
+
+
+def _op(one: _View, other: _View) -> str:
+    if one.pattern == EXACT:
+        return "eq"
+    if not one.pattern and not other.pattern:
+        return "normalized"
+    return "regex" if one.pattern and other.pattern else "contains"
+
+
+def _text(view: _View) -> str:
+    return "" if view.pattern == EXACT else view.pattern
+
+
+def _keys(side: Columns, view: _View) -> list[str | None]:
+    return side.keys(view.column, view.pattern, view.strip_zeros)
+
+
+def link_keys(link: Link, left: Columns, right: Columns) -> tuple[list[str | None], list[str | None]]:
+    """The comparable forms of both columns of a link."""
+    if link.op == "eq":
+        return left.keys(link.left_col), right.keys(link.right_col)
+    return (
+        left.keys(link.left_col, link.left_pattern, link.strip_zeros),
+        right.keys(link.right_col, link.right_pattern, link.strip_zeros),
+    )
+
+
+def joined(links: Sequence[Link], left: Columns, right: Columns, most: int = 200_000) -> list[tuple[int, int]]:
+    """Row numbers of the pairs whose every link holds, up to ``most``."""
+    lefts, rights = composite(links, left, right)
+    places: dict[tuple[str, ...], list[int]] = {}
+    for at, key in enumerate(rights):
+        if key is not None:
+            places.setdefault(key, []).append(at)
+    pairs: list[tuple[int, int]] = []
+    for at, key in enumerate(lefts):
+        if key is not None:
+            pairs += [(at, other) for other in places.get(key, ())]
+            if len(pairs) >= most:
+                break
+    return pairs
+
+
+def composite(
+    links: Sequence[Link], left: Columns, right: Columns
+) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...] | None]]:
+    """The tuples that links compare, for each row of both sides; None where a part is NULL."""
+    columns = [link_keys(link, left, right) for link in links]
+    return _tuples([one for one, _ in columns]), _tuples([other for _, other in columns])
+
+
+def _tuples(columns: Iterable[Sequence[str | None]]) -> list[tuple[str, ...] | None]:
+    found: list[tuple[str, ...] | None] = []
+    for key in zip(*columns, strict=True):
+        full = tuple(part for part in key if part is not None)
+        found.append(full if len(full) == len(key) else None)
+    return found
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Shares of all rows that find a partner, corrected for rows of the other side not read; mean partners."""
+
+    share_left: float
+    share_right: float
+    partners: float
+
+    @property
+    def share(self) -> float:
+        """Of the side that finds more: one list may be a small part of the other."""
+        return max(self.share_left, self.share_right)
+
+
+def measured(left: Columns, right: Columns, links: Sequence[Link]) -> Measured:
+    """How many records the links join together."""
+    if len(links) == 1:
+        lefts, rights = link_keys(links[0], left, right)
+    else:
+        lefts, rights = composite(links, left, right)  # type: ignore[assignment]
+    counts = Counter(key for key in lefts if key is not None), Counter(key for key in rights if key is not None)
+    shared = counts[0].keys() & counts[1].keys()
+    found = sum(counts[0][key] for key in shared), sum(counts[1][key] for key in shared)
+    pairs = sum(counts[0][key] * counts[1][key] for key in shared)
+    shares = [
+        min(1.0, found[at] / max(1, len(side.table.rows)) / _read(other.table))
+        for at, (side, other) in enumerate(((left, right), (right, left)))
+    ]
+    partners = pairs / max(1, min(found)) if shared else 0.0
+    return Measured(round(shares[0], 4), round(shares[1], 4), round(partners, 3))
+
+
+def _read(table: Table) -> float:
+    if table.is_whole or not table.total_rows:
+        return 1.0
+    return min(1.0, max(0.001, len(table.rows) / table.total_rows))
+
+
+def find_keys(left: Columns, right: Columns, links: Sequence[Link]) -> tuple[tuple[Link, ...], ...]:
+    """Sets of links that tell records apart together, best first.
+
+    A key must find partners, find few for each record, and be borne out: the records that it joins also agree in
+    amounts, dates or texts, as running numbers of two unrelated lists do not.
+    """
+    scored: list[tuple[float, tuple[Link, ...]]] = []
+    for seed in links[:_MOST_KEYS]:
+        grown = _grown(seed, links, left, right)
+        shares = measured(left, right, grown)
+        if shares.partners > _SELECTIVE or shares.share < 0.1:
+            continue
+        if not _is_reference(grown, left, right) and (shares.partners > 1.05 or shares.share < _NAMES_SHARE):
+            continue
+        borne_out = agreement(joined(grown, left, right, 4000), left, right, grown)
+        if borne_out is not None and borne_out < 0.1 and all(_is_counter(link, left, right) for link in grown):
+            continue
+        plainness = 1 - 0.02 * len(grown) - 0.01 * sum(link.op != "eq" for link in grown)
+        scored.append((shares.share * plainness * (0.3 + 0.7 * (1.0 if borne_out is None else borne_out)), grown))
+    scored.sort(key=lambda item: -item[0])
+    keys = [key for _, key in scored]
+    return tuple(key for at, key in enumerate(keys) if not any(set(other) <= set(key) for other in keys[:at]))
+
+
+def _is_reference(key: Sequence[Link], left: Columns, right: Columns) -> bool:
+    """Whether a key holds a reference, rather than names, which two records may share and others write in short."""
+    return any(
+        link.op in ("contains", "regex")
+        or left.profile.column(link.left_col).is_code
+        or right.profile.column(link.right_col).is_code
+        for link in key
+    )
+
+
+def _is_counter(link: Link, left: Columns, right: Columns) -> bool:
+    """Whether both columns hold dense running numbers, which two lists share without having anything in common."""
+    for keys in link_keys(link, left, right):
+        found = {key for key in keys if key is not None}
+        if not all(key.isascii() and key.isdigit() and len(key) < 12 for key in found):
+            return False
+        numbers = [int(key) for key in found]
+        if max(numbers) - min(numbers) >= 4 * len(numbers):
+            return False
+    return True
+
+
+def _grown(seed: Link, links: Sequence[Link], left: Columns, right: Columns) -> tuple[Link, ...]:
+    """The link with as many others as it needs to tell records apart, as long as few partners are lost."""
+    key: tuple[Link, ...] = (seed,)
+    now = measured(left, right, key)
+    while now.partners > 1.05 and len(key) < _KEY_PARTS:
+        tried: list[tuple[float, int, Link, Measured]] = []
+        for link in links:
+            if any(link.left_col == k.left_col or link.right_col == k.right_col for k in key):
+                continue
+            then = measured(left, right, (*key, link))
+            kept = then.share / max(now.share, 0.001)
+            if kept >= 0.6 and then.partners < 0.8 * now.partners:
+                tried.append((then.partners / kept, len(tried), link, then))
+        if not tried:
+            break
+        _, _, link, now = min(tried)
+        key = (*key, link)
+    return key
+
+
+_WHY = {
+    "eq": "the same values stand on both sides",
+    "normalized": "the same references stand on both sides, written differently",
+    "contains": "the reference of one side stands inside a text of the other",
+    "regex": "both texts hold the same reference",
+}

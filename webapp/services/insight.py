@@ -1,0 +1,169 @@
+"""What inference may know of the two sources: a bounded number of rows of each, and how they hang together.
+
+Reading and analysing takes a second; what was found is kept in memory for the conversations at work, and found again
+when it is gone or a file has changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipe import CsvFormat, Kind, format_cell, parse_filters, write_json
+from webapp.context import Kalla
+from webapp.inference import Analysis, Table, analyse, settled_format
+from webapp.services.addresses import Opened, open_source
+
+MOST_ROWS = 6_000  # of a side; learning a rule from more takes longer than a person waits
+MOST_BYTES = 24 << 20  # of a side
+PARTS = 8  # places of a long source that rows are read from
+_STEP = 512
+KEPT = 6
+_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class SourceRef:
+    """Where the rows of a side are. ``uri`` may hold a password; ``filters`` are conditions as documents have them."""
+
+    alias: str
+    type: str
+    uri: str = field(repr=False)
+    filters: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Insight:
+    """Both sides. ``right`` and ``analysis`` are None while there is no right source."""
+
+    left: Table
+    right: Table | None
+    analysis: Analysis | None
+
+
+def for_sources(app: Kalla, left: SourceRef, right: SourceRef | None) -> Insight:
+    """What is known of these sources. Raises ServiceError, ConnectorError as reading does."""
+    return _KEPT.get(app, left, right)
+
+
+class _Kept:
+    """The latest insights of this process. Two threads that ask for the same one read it once each at worst."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+
+    def get(self, app: Kalla, left: SourceRef, right: SourceRef | None) -> Insight:
+        one = self._table(app, left)
+        if right is None:
+            return Insight(one, None, None)
+        other = self._table(app, right)
+        key = ("analysis", *_key(app, left), *_key(app, right))
+        found = self._known(key)
+        if found is None or found.left is not one or found.right is not other:
+            found = self._keep(key, Insight(one, other, analyse(one, other)))
+        insight: Insight = found
+        return insight
+
+    def _table(self, app: Kalla, ref: SourceRef) -> Table:
+        key = ("table", *_key(app, ref))
+        found = self._known(key)
+        table: Table = found if found is not None else self._keep(key, _read(app, ref))
+        return table
+
+    def _known(self, key: tuple[str, ...]) -> Any:
+        with self._lock:
+            kept = self._found.get(key)
+            if kept is None or time.monotonic() - kept[0] > _SECONDS:
+                return None
+            self._found.move_to_end(key)
+            return kept[1]
+
+    def _keep(self, key: tuple[str, ...], value: Any) -> Any:
+        with self._lock:
+            self._found[key] = (time.monotonic(), value)
+            self._found.move_to_end(key)
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+        return value
+
+
+_KEPT = _Kept()
+
+
+def _key(app: Kalla, ref: SourceRef) -> tuple[str, ...]:
+    """What the rows depend on: address, filters, and of a file what tells its state."""
+    opened = open_source(app, ref.type, ref.uri, ref.alias)
+    file = getattr(opened.connector, "file", None)
+    with opened.told():
+        state = "" if file is None else write_json(file.identity())
+    return (str(app.settings.staging_path), ref.type, ref.uri, write_json(list(ref.filters)), state)
+
+
+def _read(app: Kalla, ref: SourceRef) -> Table:
+    """Up to MOST_ROWS rows and about MOST_BYTES, all of them when they are no more, else spread over the source."""
+    opened = open_source(app, ref.type, ref.uri, ref.alias)
+    filters = parse_filters(list(ref.filters), "conditions").filters
+    with opened.told():
+        columns = opened.connector.schema()
+        rows, total = _rows(opened.connector, filters)
+        given = _format(opened, ref)
+    kinds = tuple(Kind.TEXT if opened.is_csv else column.kind for column in columns)
+    cells = [[row[at] for row in rows] for at in range(len(columns))]
+    form = settled_format(cells, given) if opened.is_csv else given
+    is_whole = total is not None and len(rows) == total
+    return Table(tuple(c.name for c in columns), kinds, rows, form, total, is_whole)
+
+
+def _rows(connector: Any, filters: Any) -> tuple[list[list[str | None]], int | None]:
+    """Rows as texts, and how many there are: counted where all were read, else as the source estimates it.
+
+    Runs of neighbouring rows at equal distances: lists of two systems are mostly in the order of time, so the same
+    places of both hold records that belong together.
+    """
+    estimated = connector.estimated_rows()
+    parts = PARTS if estimated is None or estimated > MOST_ROWS else 1
+    rows: list[list[str | None]] = []
+    room = MOST_BYTES
+    is_cut = False
+    with connector.open_snapshot() as snapshot:
+        splits = connector.plan_splits(snapshot, parts)
+        for number, split in enumerate(splits):
+            most = (MOST_ROWS * (number + 1)) // len(splits) - len(rows)
+            taken, used, is_more = _first_rows(
+                connector.read(snapshot, split, filters), most, room // (len(splits) - number)
+            )
+            rows += taken
+            room -= used
+            is_cut = is_cut or is_more
+    return rows, (max(estimated or 0, len(rows) + 1) if is_cut else len(rows))
+
+
+def _first_rows(batches: Iterator[Any], most: int, room: int) -> tuple[list[list[str | None]], int, bool]:
+    """Rows of a split, the characters they hold, and whether there are more."""
+    rows: list[list[str | None]] = []
+    used = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, _STEP):
+            if len(rows) >= most or used >= room:
+                return rows, used, True
+            part = batch.slice(start, min(_STEP, most - len(rows)))
+            cells = [[format_cell(value) for value in column.to_pylist()] for column in part.columns]
+            rows += [list(row) for row in zip(*cells, strict=True)]
+            used += part.nbytes
+            if start + part.num_rows < batch.num_rows and len(rows) >= most:
+                return rows, used, True
+    return rows, used, False
+
+
+def _format(opened: Opened, ref: SourceRef) -> CsvFormat:
+    file = getattr(opened.connector, "file", None)
+    if not opened.is_csv or file is None:
+        return CsvFormat()
+    from connectors import sniff_format
+
+    return sniff_format(file)
