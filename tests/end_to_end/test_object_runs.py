@@ -209,7 +209,8 @@ def test_a_cache_keeps_what_fits_and_readers_keep_theirs(place: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "text", ["s3://bucket", "s3://bucket/", "s3://b/../x", "s3://b/a//c", "s3://b/*/c", "gs://u:p@b/c"]
+    "text",
+    ["s3://bucket", "s3://bucket/", "s3://bucket/../x", "s3://bucket/a//c", "s3://bucket/*/c", "gs://u:p@bucket/c"],
 )
 def test_addresses_that_are_no_folder(text: str) -> None:
     with pytest.raises(ConnectorError) as caught:
