@@ -14,7 +14,7 @@ import pytest
 
 from connectors import ConnectorError, ObjectFolder, bucket_of
 from pipelines.errors import EvidenceError, OutputRefused
-from pipelines.evidence import SETS, Evidence, PartCache, Query, browse, export, summary, verify
+from pipelines.evidence import SETS, Evidence, PartCache, Query, browse, export, replay, summary, verify
 from pipelines.outputs import claim, output_of
 from tests.helpers import beam, document, drive, read_set, source, write_parquet
 from tests.object_servers import GcsServer, S3Server, line_to
@@ -209,10 +209,24 @@ def test_a_cache_keeps_what_fits_and_readers_keep_theirs(place: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "text", ["s3://bucket", "s3://bucket/", "s3://b/../x", "s3://b/a//c", "s3://b/*/c", "gs://u:p@b/c"]
+    "text",
+    ["s3://bucket", "s3://bucket/", "s3://bucket/../x", "s3://bucket/a//c", "s3://bucket/*/c", "gs://u:p@bucket/c"],
 )
 def test_addresses_that_are_no_folder(text: str) -> None:
     with pytest.raises(ConnectorError) as caught:
         output_of(text)
     assert caught.value.code == "storage.invalid_address"
     assert "u:p" not in str(caught.value)
+
+
+def test_replay_of_evidence_and_sources_in_a_store(place: str) -> None:
+    output = f"{place}/out"
+    drive(recipe(place), output)  # type: ignore[arg-type]
+    again = replay(output, f"{place}/again")
+    assert again.ok, [c for c in again.checks if not c.ok]
+    assert again.output == f"{place}/again"
+    assert verify(f"{place}/again").ok
+    bucket_of(*place.split("://")).put("in/left.csv", csv_of(range(1, 902)))
+    with pytest.raises(EvidenceError) as caught:
+        replay(output)
+    assert caught.value.code == "evidence.source_changed"

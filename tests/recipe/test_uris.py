@@ -237,11 +237,11 @@ def test_no_type_for_an_unknown_scheme():
 @pytest.mark.parametrize(
     ("uri", "path", "glob"),
     [
-        ("s3://b/d/a.csv", "d/a.csv", ()),
-        ("s3://b/d/*.csv", "d/*.csv", ("d/", ANY, ".csv")),
-        ("s3://b/d/2026-*/x%2A*.csv", "d/2026-*/x**.csv", ("d/2026-", ANY, "/x*", ANY, ".csv")),
-        ("gs://b/d/**/a%20b.csv", "d/**/a b.csv", ("d/", ANY_BELOW, "/a b.csv")),
-        ("s3://b/d/a%2Ab.csv", "d/a*b.csv", ()),
+        ("s3://bucket/d/a.csv", "d/a.csv", ()),
+        ("s3://bucket/d/*.csv", "d/*.csv", ("d/", ANY, ".csv")),
+        ("s3://bucket/d/2026-*/x%2A*.csv", "d/2026-*/x**.csv", ("d/2026-", ANY, "/x*", ANY, ".csv")),
+        ("gs://bucket/d/**/a%20b.csv", "d/**/a b.csv", ("d/", ANY_BELOW, "/a b.csv")),
+        ("s3://bucket/d/a%2Ab.csv", "d/a*b.csv", ()),
     ],
 )
 def test_stars_in_keys_make_patterns_unless_escaped(uri: str, path: str, glob: tuple[str, ...]) -> None:
@@ -250,7 +250,7 @@ def test_stars_in_keys_make_patterns_unless_escaped(uri: str, path: str, glob: t
     assert (found.path, found.glob) == (path, glob)
 
 
-@pytest.mark.parametrize("uri", ["s3://b/*.csv", "s3://b//*.csv", "s3://b/d/***.csv"])
+@pytest.mark.parametrize("uri", ["s3://bucket/*.csv", "s3://bucket//*.csv", "s3://bucket/d/***.csv"])
 def test_patterns_that_would_read_a_whole_bucket_are_refused(uri: str) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_uri("csv", uri)
@@ -261,4 +261,4 @@ def test_stars_of_local_names_and_uploads_mean_themselves() -> None:
     local = parse_uri("csv", "/data/a*.csv")
     assert isinstance(local, FileAddress) and local.glob == ()
     with pytest.raises(RecipeError):
-        parse_uri("csv_upload", "s3://b/s/u/*.csv")
+        parse_uri("csv_upload", "s3://bucket/s/u/*.csv")
