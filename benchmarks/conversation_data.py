@@ -298,12 +298,12 @@ def european(rows: int, seed: int) -> DataSet:
             draw.day(),
             draw.choice(prices),
         )
-    left = Side("rechnungen.csv", ("Rechnung", "Kunde", "Datum", "Betrag"), lefts, "Rechnung", ";", "cp1252")
+    left = Side("rechnungen.csv", ("Rechnung", "Kunde", "Datum", "Betrag"), lefts, "Rechnung", ";", "utf-8-sig")
     names = ("Umsatznummer", "Buchungstag", "Auftraggeber", "Verwendungszweck", "Betrag")
     return DataSet(
         "European formats",
         left,
-        Side("umsätze.csv", names, _mixed(draw, rights), "Umsatznummer", ";", "cp1252"),
+        Side("umsätze.csv", names, _mixed(draw, rights), "Umsatznummer", ";", "utf-8-sig"),
         frozenset(truth),
         True,
     )

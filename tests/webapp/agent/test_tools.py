@@ -67,7 +67,7 @@ def test_list_sources_masks_addresses(talk: Talk):
 
 
 def test_list_sources_says_that_the_database_is_away(talk: Talk, monkeypatch: pytest.MonkeyPatch):
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise ServiceError("The app database does not answer.", code="database.unavailable")
 
     monkeypatch.setattr(talk.app.sources, "list", away)
