@@ -271,7 +271,7 @@ def test_the_error_page_leads_to_this_app_only(browser: Browser, monkeypatch: py
     check(page)
     assert not [link for link in page.all("a") if "evil" in link.attributes["href"]]  # trying again finds it no more
 
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise ServiceError("The app database does not answer.", code="database.unavailable")
 
     monkeypatch.setattr("webapp.web.authentication.check_access", away)
