@@ -1,20 +1,21 @@
-"""What the first rows of two sources suggest to a form: key, amounts, dates, and how a CSV writes them.
+"""What the first rows of two sources suggest: key, amounts, dates, and how a CSV writes them. Pure functions.
 
-A suggestion only fills the form in; the person decides, and the run counts everything anew.
+A suggestion only fills a form in; the person decides, and the run counts everything anew.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from recipe import CsvFormat, Kind
+Table = Mapping[str, object]  # a rows object: columns with names, rows of texts or None
+Values = dict[str, list[str]]
 
-if TYPE_CHECKING:
-    from webapp.inference.model import Table
-
-RowsObject = Mapping[str, object]  # columns with names, rows of texts or None
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+_DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}")
+_POINT = re.compile(r"-?\d{1,3}(,\d{3})*\.\d{1,4}|-?\d+\.\d{1,4}")
+_COMMA = re.compile(r"-?\d{1,3}([. ]\d{3})*,\d{1,4}|-?\d+,\d{1,4}")
 
 # choice -> words, decimal, thousands
 NUMBERS = {
@@ -39,45 +40,65 @@ class Side:
     dates: str
 
 
-def side(given: RowsObject) -> Side:
+def values_of(table: Table) -> Values:
+    """The texts of each column, empty cells left out."""
+    names = [column["name"] for column in table["columns"]]  # type: ignore[attr-defined]
+    rows: Sequence[Sequence[str | None]] = table["rows"]  # type: ignore[assignment]
+    return {name: [row[at] for row in rows if row[at]] for at, name in enumerate(names)}  # type: ignore[misc]
+
+
+def side(table: Table) -> Side:
     """Suggestions for one source alone; "" where the rows suggest nothing."""
-    # Imported here: it brings the engine, which the first page should not wait for.
-    from webapp.inference.columns import Columns
-    from webapp.inference.profiles import profile
-
-    table = _table(given)
-    columns = Columns(table, profile(table))
-    keys = [names[0] for names in columns.profile.keys if len(names) == 1]
-    written = {(decimal, thousands): choice for choice, (_, decimal, thousands) in NUMBERS.items()}
-    form = table.format
-    return Side(
-        key=_first([*keys, *table.names]),
-        amount=_first(columns.amounts),
-        date=_first(columns.dates),
-        numbers=written.get((form.decimal, form.thousands), "1250.00"),
-        dates=str(form.date_order),
-    )
+    values = values_of(table)
+    number = len(table["rows"])  # type: ignore[arg-type]
+    unique = [name for name, found in values.items() if len(found) == number and len(set(found)) == number]
+    amounts = [name for name, found in values.items() if _mostly(found, _POINT) or _mostly(found, _COMMA)]
+    dates = [name for name, found in values.items() if _mostly(found, _ISO_DATE) or _mostly(found, _DAY_FIRST)]
+    first = next(iter(values), "")
+    texts = [text for name in amounts for text in values[name]]
+    days = [text for name in dates for text in values[name]]
+    key = unique[0] if unique else first
+    return Side(key, _first(amounts), _first(dates), _numbers(texts), _dates(days))
 
 
-def pair(left: RowsObject, right: RowsObject) -> tuple[str, str]:
-    """The two columns that share a reference; empty where none do as they stand, or but for blanks and capitals."""
-    from webapp.inference.links import analyse
-
-    found = analyse(_table(left), _table(right))
-    links = [link for key in found.keys for link in key if link.op in ("eq", "normalized")]
-    return (links[0].left_col, links[0].right_col) if links else ("", "")
-
-
-def _table(given: RowsObject) -> Table:
-    from webapp.inference.model import Table
-    from webapp.inference.values import settled_format
-
-    names = tuple(column["name"] for column in given["columns"])  # type: ignore[attr-defined]
-    rows: Sequence[Sequence[str | None]] = given["rows"]  # type: ignore[assignment]
-    form = settled_format([[row[at] or None for row in rows] for at in range(len(names))], CsvFormat())
-    cells = [[cell or None for cell in row] for row in rows]
-    return Table(names, (Kind.TEXT,) * len(names), cells, form, len(cells))
+def pair(left: Table, right: Table) -> tuple[str, str]:
+    """The two columns that share most values; empty when none share any."""
+    best, found = 0, ("", "")
+    rights = {name: set(texts) for name, texts in values_of(right).items()}
+    for name, texts in values_of(left).items():
+        distinct = set(texts)
+        for other, others in rights.items():
+            shared = len(distinct & others) * (len(distinct) + len(others))  # of equals, the one with more values
+            if len(distinct & others) > 0 and shared > best and _tells_apart(texts, distinct):
+                best, found = shared, (name, other)
+    return found
 
 
-def _first(names: Sequence[str]) -> str:
+def _tells_apart(texts: list[str], distinct: set[str]) -> bool:
+    """Currencies and statuses agree on every row and say nothing; amounts and dates have fields of their own."""
+    dated = _mostly(texts, _ISO_DATE) or _mostly(texts, _DAY_FIRST) or _mostly(texts, _POINT) or _mostly(texts, _COMMA)
+    return len(distinct) * 2 > len(texts) and not dated
+
+
+def _mostly(texts: list[str], form: re.Pattern[str]) -> bool:
+    return bool(texts) and sum(form.fullmatch(text.strip()) is not None for text in texts) * 10 >= len(texts) * 9
+
+
+def _first(names: list[str]) -> str:
     return names[0] if names else ""
+
+
+def _numbers(texts: list[str]) -> str:
+    if _mostly(texts, _COMMA) and not _mostly(texts, _POINT):
+        for choice, mark in (("1.250,00", "."), ("1 250,00", " ")):
+            if any(mark in text for text in texts):
+                return choice
+        return "1250,00"
+    return "1,250.00" if any("," in text for text in texts) else "1250.00"
+
+
+def _dates(texts: list[str]) -> str:
+    found = [match for match in map(_DAY_FIRST.fullmatch, texts) if match]
+    if not found:
+        return "ymd"
+    return "mdy" if any(int(match[2]) > 12 for match in found) else "dmy"

@@ -111,7 +111,7 @@ def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Lin
         known.discard(None)
         probe = keys[:: max(1, len(keys) // _PROBE)]
         filled = [key for key in probe if key is not None]
-        if len(filled) < min(2, len(probe)) or len(filled) < 0.02 * len(probe):
+        if len(filled) < min(3, len(probe)) or len(filled) < 0.02 * len(probe):
             return None
         shares.append(sum(key in known for key in filled) / len(probe))
     shares = [share / _read(side.table) for share, side in zip(shares, (right, left), strict=True)]

@@ -136,8 +136,8 @@ def settled_format(columns: Sequence[Sequence[str | None]], given: CsvFormat) ->
 
 
 def _read_numbers(looks: Sequence[Sequence[str]], form: tuple[str, str]) -> int:
-    found = [_MONEY.fullmatch(text) for look in looks for text in look]
-    return sum(one is not None and parse_number(one["number"].strip(), *form) is not None for one in found)
+    clean = [[re.sub(CURRENCY if form[1] != " " else r"[^0-9.,'+ -]", "", text) for text in look] for look in looks]
+    return sum(parse_number(text, *form) is not None for look in clean for text in look)
 
 
 def _read_days(looks: Sequence[Sequence[str]], order: DateOrder) -> int:
