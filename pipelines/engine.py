@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.paths import glob_escape
+from pipelines.paths import glob_escape, own_name
 from udfs import register_functions
 
 Connection = duckdb.DuckDBPyConnection
@@ -34,7 +34,7 @@ def connect(
     ``ordered`` keeps rows in the order of their table where a statement does not say.
     The configuration is locked afterwards: no statement can open it again.
     """
-    spill = folder / f"spill-{os.getpid()}"
+    spill = folder / f"spill-{own_name()}"
     connection = duckdb.connect(
         config={
             "memory_limit": f"{memory // _MIB}MiB",

@@ -11,6 +11,7 @@ import click
 from pipelines.cli.app import Failed
 from pipelines.cli.options import (
     addresses,
+    cluster_options,
     debug_option,
     engine_option,
     json_option,
@@ -35,6 +36,7 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @strategy_option
 @engine_option
 @runner_option
+@cluster_options
 @partitions_option
 @memory_option
 @set_option
