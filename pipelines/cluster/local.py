@@ -15,6 +15,7 @@ from pipelines.cluster.commands import FlinkPlace
 from pipelines.cluster.processes import Processes, free_port, listening
 
 HOST = "127.0.0.1"
+_START_SECONDS = 240  # four Java programs at once on two busy cores
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _flink(processes: Processes, folder: Path, workers: int, slots: int) -> Loca
         found = fetch_json(f"http://{master}/overview")
         return bool(found) and found["slots-total"] == workers * slots
 
-    processes.wait_for("jobmanager", registered, 90)
+    processes.wait_for("jobmanager", registered, _START_SECONDS)
     _wait_for_ports(processes, port, pool)
     return LocalCluster(
         "flink", f"{HOST}:{port}", f"{HOST}:{pool}", f"http://{master}", workers * slots, processes, names
@@ -96,7 +97,7 @@ def _spark(processes: Processes, folder: Path, workers: int, slots: int) -> Loca
     rpc, ui = free_port(), free_port()
     master = f"spark://{HOST}:{rpc}"
     processes.start("master", commands.spark_master(home, HOST, rpc, ui))
-    processes.wait_for("master", lambda: listening(HOST, rpc))
+    processes.wait_for("master", lambda: listening(HOST, rpc), _START_SECONDS)
     names = tuple(f"worker-{n + 1}" for n in range(workers))
     for name in names:
         processes.start(name, commands.spark_worker(home, HOST, master, slots, 1024))
@@ -107,7 +108,7 @@ def _spark(processes: Processes, folder: Path, workers: int, slots: int) -> Loca
         found = fetch_json(f"http://{HOST}:{ui}/json/")
         return bool(found) and found["aliveworkers"] == workers
 
-    processes.wait_for("master", registered, 90)
+    processes.wait_for("master", registered, _START_SECONDS)
     _wait_for_ports(processes, port, pool)
     return LocalCluster(
         "spark", f"{HOST}:{port}", f"{HOST}:{pool}", f"http://{HOST}:{ui}", workers * slots, processes, names
@@ -115,5 +116,5 @@ def _spark(processes: Processes, folder: Path, workers: int, slots: int) -> Loca
 
 
 def _wait_for_ports(processes: Processes, endpoint: int, pool: int) -> None:
-    processes.wait_for("jobserver", lambda: listening(HOST, endpoint), 60)
-    processes.wait_for("worker-pool", lambda: listening(HOST, pool), 60)
+    processes.wait_for("jobserver", lambda: listening(HOST, endpoint), _START_SECONDS)
+    processes.wait_for("worker-pool", lambda: listening(HOST, pool), _START_SECONDS)
