@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from pipelines.cli.app import cli
+from pipelines.cluster.parts import REST_PORT, WORKER_PORT
 from tests.helpers import AskedEnvironment
 from webapp.settings import Settings
 
@@ -37,25 +38,62 @@ def services() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def ours() -> list[tuple[str, str, dict[str, Any]]]:
-    return [entry for entry in services() if entry[2].get("image", "").startswith("kalla:")]
+    return [entry for entry in services() if re.match("kalla(-cluster)?:", entry[2].get("image", ""))]
 
 
-def test_there_is_a_file_for_one_machine() -> None:
-    assert ROOT / "docker-compose.single.yml" in FILES
+def test_there_is_a_file_for_one_machine_and_one_for_a_cluster() -> None:
+    assert {path.name for path in FILES} == {"docker-compose.single.yml", "docker-compose.cluster.yml"}
 
 
 @pytest.mark.parametrize(("file", "name", "service"), ours())
 def test_commands_settings_and_ports_exist(file: str, name: str, service: dict[str, Any]) -> None:
-    program, command, *options = service["command"]
+    program, *arguments = service["command"]
     assert program == "kalla"
-    help_text = CliRunner().invoke(cli, [command, "--help"])
-    assert help_text.exit_code == 0, command
-    assert all(option in help_text.output for option in options if option.startswith("--"))
-    unknown = set(service["environment"]) - read_settings() - OTHERS
+    parsed(cli, arguments)
+    unknown = set(service.get("environment", {})) - read_settings() - OTHERS
     assert not unknown, f"{file}: {name} sets what nothing reads: {unknown}"
-    port = service["environment"].get("PORT") or service["environment"].get("HTTP_PORT")
-    assert f"127.0.0.1:{port}/health" in " ".join(service["healthcheck"]["test"])
+    port = port_of(service)
+    health = " ".join(service["healthcheck"]["test"])
+    assert f":{port}/" in health or f", {port})" in health, f"{name} is asked at another port than {port}"
     assert all(published.split(":")[-1] == port for published in service.get("ports", []))
+
+
+def parsed(command: click.Command, arguments: list[str]) -> None:
+    """The arguments fit the command: a wrong name, option or value raises."""
+    if isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), arguments[0])
+        assert found is not None, arguments
+        parsed(found, arguments[1:])
+        return
+    command.make_context(command.name, list(arguments))
+
+
+def port_of(service: dict[str, Any]) -> str:
+    """Where one of our services listens."""
+    environment, command = service.get("environment", {}), service["command"]
+    if "--port" in command:
+        return str(command[command.index("--port") + 1])
+    if "part" in command:
+        return {"jobmanager": str(REST_PORT), "taskmanager": str(WORKER_PORT)}[command[command.index("part") + 1]]
+    return str(environment.get("PORT") or environment.get("HTTP_PORT"))
+
+
+def test_every_part_reaches_the_others_and_shares_one_folder() -> None:
+    known = dict(documents())["docker-compose.cluster.yml"]["services"]
+    for name, service in known.items():
+        if name == "postgres":
+            continue
+        if name != "app":
+            assert service["volumes"] == ["data:/srv/kalla/data"], name
+        if "part" in service["command"]:
+            command = service["command"]
+            assert command[command.index("--master") + 1] == "jobmanager"
+            assert command[command.index("--host") + 1] == name
+        if "worker" in service["command"]:
+            assert "networks" not in service
+            assert known[service["network_mode"].removeprefix("service:")]["command"][3] == "taskmanager"
+        assert not service.get("ports") or name == "app", f"{name} is published"
+    assert len([s for s in known.values() if "network_mode" in s]) == 2
 
 
 @pytest.mark.parametrize(("file", "document"), documents())
@@ -63,10 +101,10 @@ def test_addresses_name_services_and_their_ports(file: str, document: dict[str, 
     known = document["services"]
     ports = {"postgres": "5432"}
     for name, service in known.items():
-        environment = service.get("environment", {})
-        ports.setdefault(name, str(environment.get("PORT") or environment.get("HTTP_PORT")))
+        if "command" in service:
+            ports[name] = port_of(service)
     text = (ROOT / file).read_text()
-    for host, port in re.findall(r"(?:http://|@)([a-z][a-z0-9-]*):([0-9]+)", text):
+    for host, port in re.findall(r"(?:http://|@|ENDPOINT: )([a-z][a-z0-9-]*):([0-9]+)", text):
         assert host in known and ports[host] == port, f"{file}: {host}:{port}"
     for service in known.values():
         assert set(service.get("depends_on", {})) <= set(known)
@@ -86,9 +124,10 @@ def test_images_are_pinned_and_hold_no_password(file: str, name: str, service: d
         assert set(service["environment"]) <= allowed
 
 
-def test_the_example_asks_for_every_secret() -> None:
-    text = (ROOT / "docker-compose.single.yml").read_text()
-    example = (ROOT / "deploy/single.env.example").read_text()
+@pytest.mark.parametrize("form", ["single", "cluster"])
+def test_the_example_asks_for_every_secret(form: str) -> None:
+    text = (ROOT / f"docker-compose.{form}.yml").read_text()
+    example = (ROOT / f"deploy/{form}.env.example").read_text()
     for name in set(re.findall(r"\$\{([A-Z_]+):\?", text)):
         assert re.search(rf"^{name}=$", example, re.MULTILINE), name
 
@@ -97,4 +136,6 @@ def test_the_image_copies_what_exists() -> None:
     for line in (ROOT / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY "):
             *sources, _ = line.split()[1:]
+            if sources[0].startswith("--from="):
+                continue
             assert all((ROOT / source).exists() for source in sources), line

@@ -47,7 +47,7 @@ class FlinkPlace:
     rest_port: int = 8081
     bind: str = "127.0.0.1"
     slots: int = 2
-    heap_mib: int = 512
+    worker_port: int = 0
 
 
 def flink_configuration(place: FlinkPlace, folder: Path, memory_mib: int = 640, own_host: str = "") -> str:
@@ -71,6 +71,7 @@ def flink_configuration(place: FlinkPlace, folder: Path, memory_mib: int = 640, 
         "web.submit.enable": "false",
         "web.cancel.enable": "true",
         "taskmanager.bind-host": place.bind,
+        "taskmanager.rpc.port": place.worker_port,
         "taskmanager.numberOfTaskSlots": place.slots,
         "taskmanager.cpu.cores": 1.0,
         "taskmanager.memory.framework.heap.size": "128m",
@@ -140,7 +141,7 @@ def spark_environment(home: Path, bind: str) -> dict[str, str]:
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": bind,
         "SPARK_LOCAL_DIRS": str(home / "local"),
-        "SPARK_LAUNCH_WITH_SCALA": "0",
+        "SPARK_SCALA_VERSION": "2.12",  # else Spark looks for its own build folders
         "SPARK_DAEMON_JAVA_OPTS": " ".join(_SPARK_JVM),
     }
 

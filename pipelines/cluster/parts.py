@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.cluster import commands
 from pipelines.cluster.commands import Command, FlinkPlace
 
-REST_PORT, SPARK_PORT, SPARK_UI_PORT = 8081, 7077, 8088
+REST_PORT, WORKER_PORT, SPARK_PORT, SPARK_UI_PORT = 8081, 6122, 7077, 8088
 _ARTIFACTS = 1  # a job server's second port follows its first
 
 
@@ -34,7 +34,7 @@ def command_of(name: str, place: Place) -> Command:
 
 def _configured(place: Place) -> Path:
     """Flink's configuration folder."""
-    flink = FlinkPlace(place.master, 6123, REST_PORT, place.bind, place.slots)
+    flink = FlinkPlace(place.master, 6123, REST_PORT, place.bind, place.slots, WORKER_PORT)
     text = commands.flink_configuration(flink, place.folder, place.memory_mib, place.host)
     (place.folder / "flink-conf.yaml").write_text(text, encoding="utf-8")
     return place.folder

@@ -40,6 +40,12 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "Start the master, or start the job server with its address.",
     ),
     (
+        re.compile(r"Cannot call methods on a stopped SparkContext"),
+        "run.worker_lost",
+        "Spark gave the run up: its executors did not start or were lost.",
+        "Look at the logs of the Spark workers; memory or a missing jar is the usual reason.",
+    ),
+    (
         re.compile(r"TaskManager.*(no longer reachable|lost|timed out)|Heartbeat of TaskManager|ExecutorLostFailure"),
         "run.worker_lost",
         "Machines of the cluster were lost again and again.",
