@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +14,16 @@ Build = Callable[[Any], None]
 class Job(Protocol):
     """A submitted pipeline."""
 
-    def wait(self) -> None:
-        """Until it is done. Raises what made it fail; RunCancelled after ``cancel``."""
+    @property
+    def logs(self) -> list[str]:
+        """What the job server told of it so far."""
 
-    def cancel(self) -> None:
-        """Ask for an end; ``wait`` then returns by raising."""
+    def state(self) -> int:
+        """Its ``JobState``."""
+
+    def wait(self) -> None:
+        """Until it is done, passing its workers' events on. Raises what made it fail, ``run.cancelled`` once it was
+        told to stop."""
 
 
 class Runner(Protocol):
@@ -25,6 +31,6 @@ class Runner(Protocol):
 
     name: str
 
-    def submit(self, build: Build, folder: Path, run_id: str) -> Job:
+    def submit(self, build: Build, folder: Path, run_id: str, stop: threading.Event) -> Job:
         """Start the pipeline that ``build`` describes. ``folder`` is the run's scratch folder, which every worker sees
-        at the same path."""
+        at the same path; ``stop`` may be set at any time, also by a signal handler."""

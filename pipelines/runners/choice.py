@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pipelines.errors import PipelineError
 from pipelines.options import ClusterOptions
-from pipelines.runners.probe import probe
 from recipe import Problem
 
 FALLBACK = "run.cluster_fallback"
@@ -29,6 +28,8 @@ def choose_runner(asked: str, cluster: ClusterOptions) -> Choice:
         return Choice("direct", "Runner direct: this machine.", 1)
     if asked == "auto" and not cluster.job_endpoint:
         return Choice("direct", "Runner direct: no cluster is named.", 1)
+    from pipelines.runners.probe import probe  # what asks is imported only where a cluster is meant
+
     try:
         found = probe(cluster, None if asked == "auto" else asked)
     except PipelineError as error:

@@ -14,6 +14,8 @@ _SECONDS = 4.0
 
 class FlinkRunner(ClusterRunner):
     name = "flink"
+    # Less than Flink's delay before it tries again: a worker that died must be gone by then, not be found once more.
+    keep_workers_millis = 500
 
     def detail(self, job_id: str) -> str:
         """The root exception that the JobManager keeps of the job."""

@@ -33,12 +33,14 @@ _ENDED = {api.JobState.DONE, api.JobState.FAILED, api.JobState.CANCELLED, api.Jo
 
 
 class PortableJob:
-    """One job at a job server. ``submit`` is called again while the server is busy with another run."""
+    """One job at a job server, submitted again while the server is busy with another run, and stopped there once
+    ``stop`` is set."""
 
-    def __init__(self, runner: ClusterRunner, pipeline: Pipeline, options: PipelineOptions, folder: Path) -> None:
-        self._runner, self._options, self._folder = runner, options, folder
+    def __init__(
+        self, runner: ClusterRunner, pipeline: Pipeline, options: PipelineOptions, folder: Path, stop: threading.Event
+    ) -> None:
+        self._runner, self._options, self._folder, self._cancelled = runner, options, folder, stop
         self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
-        self._cancelled = threading.Event()
         self._messages: list[tuple[int, str]] = []
         self._submit()
 
@@ -85,6 +87,7 @@ class PortableJob:
             if state == api.JobState.DONE:
                 return
             if self._cancelled.is_set() or state == api.JobState.CANCELLED:
+                self._end()
                 raise PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
             if state in _ENDED:
                 text = self._failure()
@@ -132,11 +135,6 @@ class PortableJob:
             ),
         )
 
-    def cancel(self) -> None:
-        """Ask job server and cluster to stop; ``wait`` then raises ``run.cancelled``."""
-        self._cancelled.set()
-        self._end()
-
     def _end(self) -> None:
         try:
             self._service.Cancel(api.CancelJobRequest(job_id=self._id), timeout=5)
@@ -149,17 +147,18 @@ class ClusterRunner:
     """What Flink and Spark have in common."""
 
     name = ""
+    keep_workers_millis = 60_000
 
     def __init__(self, cluster: ClusterOptions, parallelism: int) -> None:
         self.cluster, self.parallelism = cluster, parallelism
 
-    def submit(self, build: Build, folder: Path, run_id: str) -> PortableJob:
+    def submit(self, build: Build, folder: Path, run_id: str, stop: threading.Event) -> PortableJob:
         """Raises PipelineError when the job server does not take the job."""
         options = PipelineOptions(self._arguments(folder, run_id))
         pipeline = Pipeline(runner=PortableRunner(), options=options)
         build(pipeline)
         try:
-            return PortableJob(self, pipeline, options, folder)
+            return PortableJob(self, pipeline, options, folder, stop)
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             raise PipelineError(
                 f"The job server at {self.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
@@ -181,7 +180,7 @@ class ClusterRunner:
             f"--files_to_stage={nothing}",
             f"--parallelism={self.parallelism}",
             # A worker takes seconds to start: it is kept from one stage of a job to the next.
-            "--environment_cache_millis=60000",
+            f"--environment_cache_millis={self.keep_workers_millis}",
             "--no_pipeline_type_check",
         ]
 

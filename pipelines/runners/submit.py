@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.errors import recorded_failure
 from pipelines.options import RunRequest
-from pipelines.runners.base import Job
+from pipelines.runners.base import Runner
 from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner
 from pipelines.runners.spark import SparkRunner
@@ -25,25 +25,23 @@ def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], N
     Raises what a step recorded, else the cluster's own cause as a PipelineError.
     """
     try:
-        job = _RUNNERS[choice.runner](request.cluster, choice.parallelism).submit(build, folder, request.run_id)
-        with _cancelled_by_signal(job):
-            job.wait()
+        runner: Runner = _RUNNERS[choice.runner](request.cluster, choice.parallelism)
+        with _stopped_by_signal() as stop:
+            runner.submit(build, folder, request.run_id, stop).wait()
     except Exception as error:
         raise recorded_failure(str(folder), error) from error
 
 
 @contextlib.contextmanager
-def _cancelled_by_signal(job: Job) -> Iterator[None]:
+def _stopped_by_signal() -> Iterator[threading.Event]:
     """Whoever ends this process (Ctrl-C at a launcher, a cancelled run) ends its job on the cluster too."""
 
-    def cancel(number: int, frame: object) -> None:
-        threading.Thread(target=job.cancel, daemon=True).start()
-
+    stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread alone
+        yield stop  # signals reach the main thread alone
         return
-    before = signal.signal(signal.SIGTERM, cancel)
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        yield
+        yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
