@@ -90,7 +90,9 @@ def a_machine_is_killed(found: LocalCluster, recipe: dict[str, Any], output: Pat
     with started(found, recipe, output, strategy="shuffle") as run:
         until(lambda: at_work(run) or "outcome" in run, "the first step")
         name = found.workers[0]
-        os.killpg(found.processes.get(name).pid, signal.SIGKILL)
+        killed = found.processes.get(name)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait(60)
         configuration = found.processes.logs.parent / "conf"
         found.processes.start(name, flink_task_manager(configuration))
     right_or_nothing(run["outcome"], output, truth)
