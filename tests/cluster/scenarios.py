@@ -10,9 +10,11 @@ from typing import Any
 
 from pipelines.cluster.local import LocalCluster
 from pipelines.evidence import verify
+from pipelines.launch import Event, launch
 from tests.cluster.data import ledger_and_bank
-from tests.clusters import on
-from tests.helpers import drive, manifest, parts, read_set
+from tests.clusters import on, options
+from tests.helpers import drive, manifest, parts, read_set, request, source
+from tests.servers import postgres_server
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "sample"
 SETS = ("matched", "unmatched_left", "unmatched_right")
@@ -64,3 +66,24 @@ def two_runs_at_once(found: LocalCluster, folder: Path) -> None:
     for n, outcome in enumerate(outcomes):
         assert outcome["status"] == "completed", outcome
         same_evidence(folder / f"at-once-{n}", folder / "sample-direct")
+
+
+def postgres_is_read_at_one_moment(found: LocalCluster, folder: Path) -> None:
+    """Both tables under the snapshot that the driver holds: rows that come while the workers read are not in it."""
+    with postgres_server() as server:
+        name = server.create_database()
+        server.execute(name, (SAMPLE / "seed.sql").read_text(encoding="utf-8"))
+        recipe = sample()
+        for side, table, key in (("left", "invoices", "invoice_id"), ("right", "payments", "payment_id")):
+            recipe["sources"][side] = source(server.uri(name, table), [key], "postgres")
+        asked = request(recipe, folder / "postgres", runner=found.kind, cluster=options(found))
+        emptied: list[bool] = []
+
+        def after_planning(event: Event) -> None:
+            if event["event"] == "staged" and not emptied:
+                server.execute(name, "DELETE FROM payments")
+                emptied.append(True)
+
+        outcome = launch(asked, after_planning, timeout=600)
+    assert outcome["status"] == "completed", outcome
+    assert emptied and (outcome["matched_count"], outcome["right_record_count"]) == (7, 15)

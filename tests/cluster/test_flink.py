@@ -19,6 +19,7 @@ def test_the_same_rows_as_on_one_machine(tmp_path: Path) -> None:
         scenarios.sample_is_true(found, tmp_path)
         scenarios.large_rows_agree(found, tmp_path, ("shuffle", "broadcast", "local"))
         scenarios.two_runs_at_once(found, tmp_path)
+        scenarios.postgres_is_read_at_one_moment(found, tmp_path)
 
 
 def test_faults_end_right_or_with_a_cause(tmp_path: Path) -> None:
