@@ -16,6 +16,7 @@ from webapp.pages.frame import blueprint, status_for
 from webapp.pages.reconcile_view import CardPart, Conversation
 from webapp.pages.view import FINAL
 from webapp.services import chat as service
+from webapp.services import chat_documents as documents
 from webapp.services import runs as run_service
 from webapp.web.chat_limit import check_rate
 
@@ -41,7 +42,7 @@ def reconcile() -> str:
 
 def _nothing_said() -> dict[str, Any]:
     """A session document before there is a session."""
-    return {"session_id": "", "phase": "greeting", "status": "active", "driver": service.driver_name(kalla())}
+    return {"session_id": "", "phase": "greeting", "status": "active", "driver": documents.driver_name(kalla())}
 
 
 @blueprint.get("/reconcile/<session_id>")
@@ -63,7 +64,7 @@ def conversation_page(document: Mapping[str, Any], fault: Fault | None = None) -
         following=following,
         sessions=_sessions(app, view.id),
         sources=[source.alias for source in app.sources.list(NAMED)] if not view.messages else [],
-        model="" if view.is_guided else service.model_name(app),
+        model="" if view.is_guided else documents.model_name(app),
         sample_rows=app.settings.llm_sample_rows,
         notice_words=notices.current(),
     )

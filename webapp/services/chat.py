@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from socket import gethostname
 from typing import Any
 
 from recipe import KallaError, write_json
@@ -25,20 +23,19 @@ from webapp.agent.entries import EVENTS, Called, Noted, Result, RunEnded
 from webapp.agent.events import Said, apply, read_said
 from webapp.agent.history import LOST
 from webapp.agent.orchestrator import Emit, Turn
-from webapp.agent.places import shown_uri
 from webapp.agent.session import SIDES, Session
 from webapp.agent.tools_runs import final_card, finish_progress
 from webapp.context import Kalla
 from webapp.errors import ServiceError
 from webapp.services import invalid_body, note, texts, utc_text
-from webapp.stores.chat import IDLE, INTERRUPTED, WORKING, SessionRow
+from webapp.services.chat_documents import document, driver_name, sides
+from webapp.services.chat_lease import Held, found_row, hold, hold_new, unknown_session
+from webapp.stores.chat import WORKING
 from webapp.stores.masking import mask_all
 from webapp.stores.runs import FINAL
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 15.0
-BEAT_SECONDS = 4.0
 MOST_TURNS = 12  # each holds a thread of the server, or one beside it
 MOST_MESSAGES = 1000
 MOST_CHARACTERS = 3_000_000  # of all messages: a session has to fit into its row
@@ -78,77 +75,15 @@ def list_sessions(app: Kalla, limit: int = 1000, offset: int = 0) -> list[dict[s
 def get(app: Kalla, session_id: str) -> dict[str, Any]:
     """The whole session, masked. A run that has ended meanwhile is taken note of first; the agent then speaks about it
     beside this request. Raises ServiceError ``chat.session_not_found``."""
-    row = _found(app, session_id)
+    row = found_row(app, session_id)
     if row.values["status"] == "running" and follow(app, session_id):
-        row = _found(app, session_id)
+        row = found_row(app, session_id)
     return document(app, Session.from_row(row.values), row.turn)
-
-
-def _found(app: Kalla, session_id: str) -> SessionRow:
-    row = app.chats.get(session_id)
-    if row is None:
-        raise _unknown()
-    return row
-
-
-def _unknown() -> ServiceError:
-    return ServiceError(
-        "This conversation was not found.", code="chat.session_not_found", hint="New Reconciliation lists all of them."
-    )
-
-
-def document(app: Kalla, session: Session, lease: str) -> dict[str, Any]:
-    """The session as the contract shows it (4.4), with what the page needs besides."""
-    values = session.to_row()
-    values.pop("working")
-    messages = [{name: m for name, m in message.items() if name != "turn"} for message in session.messages]
-    body = {
-        "session_id": session.session_id,
-        "id": session.session_id,
-        **values,
-        "messages": messages,
-        "created_at": utc_text(session.created_at),
-        "updated_at": utc_text(session.updated_at),
-        "version": session.version,
-        "driver": session.working.driver or driver_name(app),
-        "turn": _state(session, lease),
-        "sides": sides(app, session),
-    }
-    found: dict[str, Any] = mask_all(body)
-    return found
-
-
-def _state(session: Session, lease: str) -> str:
-    if lease == WORKING:
-        return WORKING
-    return INTERRUPTED if session.working.turn is not None else IDLE
-
-
-def sides(app: Kalla, session: Session) -> dict[str, Any]:
-    """Both sources for people."""
-    return {side: _side(app, session, side) for side in SIDES}
-
-
-def _side(app: Kalla, session: Session, side: str) -> dict[str, Any] | None:
-    place = session.place(side)
-    if place is None:
-        return None
-    return {
-        "alias": place.alias,
-        "source_type": place.source_type,
-        "uri": shown_uri(app, place),
-        "filename": place.filename,
-        "columns": place.columns,
-        "total_rows": place.total_rows,
-        "shown": len(session.sample(side) or []),
-        "personal": place.personal,
-        "masked": session.masked_columns(side),
-    }
 
 
 def sent(app: Kalla, session_id: str) -> list[dict[str, Any]]:
     """What went to the model, exactly, newest first. Raises ServiceError ``chat.session_not_found``."""
-    _found(app, session_id)
+    found_row(app, session_id)
     return [{"at": utc_text(moment), **body} for moment, body in app.chats.requests(session_id)]
 
 
@@ -158,7 +93,7 @@ def sent(app: Kalla, session_id: str) -> list[dict[str, Any]]:
 def delete(app: Kalla, session_id: str) -> dict[str, Any]:
     """Forget a conversation; a turn at work in it stops. Raises ServiceError ``chat.session_not_found``."""
     if not app.chats.delete(session_id):
-        raise _unknown()
+        raise unknown_session()
     _ask_to_stop(session_id)
     note(app, "chat.delete", session_id)
     return {"success": True, "message": "Conversation deleted"}
@@ -166,7 +101,7 @@ def delete(app: Kalla, session_id: str) -> dict[str, Any]:
 
 def stop(app: Kalla, session_id: str) -> dict[str, Any]:
     """Ask the turn at work to end. Raises ServiceError ``chat.session_not_found``."""
-    _found(app, session_id)
+    found_row(app, session_id)
     is_there = _ask_to_stop(session_id)
     return {"success": True, "message": "The turn ends" if is_there else "No turn is in progress"}
 
@@ -180,7 +115,7 @@ def _ask_to_stop(session_id: str) -> bool:
 
 def reset(app: Kalla, session_id: str) -> dict[str, Any]:
     """Start over under the same id. Raises ServiceError ``chat.session_not_found``, ``chat.busy``."""
-    with _held(app, session_id) as held:
+    with hold(app, session_id) as held:
         fresh = Session(held.session.session_id, version=held.session.version, created_at=held.session.created_at)
         words = "We start over. What was found before is forgotten; recipes and runs stay."
         text = {"type": "text", "content": words}
@@ -203,7 +138,7 @@ def set_privacy(app: Kalla, session_id: str, body: Mapping[str, Any]) -> dict[st
         raise invalid_body(("side", "must be left or right"))
     if not isinstance(show, bool):
         raise invalid_body(("show", "must be true or false"))
-    with _held(app, session_id) as held:
+    with hold(app, session_id) as held:
         place = held.session.place(side)
         if place is None or column not in place.column_names:
             raise invalid_body(("column", f"is none of the {side} source's columns"))
@@ -217,86 +152,7 @@ def set_privacy(app: Kalla, session_id: str, body: Mapping[str, Any]) -> dict[st
     return {"sides": answer}
 
 
-# --- the lease -----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Held:
-    """A session that only this holder may write, for as long as the block lasts or ``close`` is not called."""
-
-    app: Kalla
-    session: Session
-    holder: str
-    lease: str  # as it was found
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Held:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def save(self) -> None:
-        """Store the session. Raises ServiceError ``chat.busy`` when the lease was lost or the session deleted."""
-        session = self.session
-        session.updated_at = datetime.now(UTC)
-        if not self.app.chats.save(session.session_id, self.holder, session.version, session.to_row()):
-            raise _busy()
-        session.version += 1
-
-    def keep(self) -> None:
-        """Renew the lease beside the work until ``close``."""
-        threading.Thread(target=self._beat, name="kalla-chat-lease", daemon=True).start()
-
-    def _beat(self) -> None:
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                if not self.app.chats.renew(self.session.session_id, self.holder, LEASE_SECONDS):
-                    return
-            except KallaError as error:
-                log.warning("the lease of conversation %s: %s", self.session.session_id, error.code)
-
-    def close(self) -> None:
-        """Give the session back."""
-        self._over.set()
-        try:
-            self.app.chats.release(self.session.session_id, self.holder)
-        except KallaError as error:
-            log.warning("the lease of conversation %s runs out: %s", self.session.session_id, error.code)
-
-
-def _held(app: Kalla, session_id: str) -> Held:
-    """Take the session's lease. Raises ServiceError ``chat.session_not_found``, ``chat.busy``."""
-    holder = f"{gethostname()}:{os.getpid()}:{uuid.uuid4()}"
-    row = app.chats.take(session_id, holder, LEASE_SECONDS)
-    if row is None:
-        _found(app, session_id)
-        raise _busy()
-    return Held(app, Session.from_row(row.values), holder, row.turn)
-
-
-def _busy() -> ServiceError:
-    return ServiceError(
-        "This conversation is at work already.",
-        code="chat.busy",
-        hint="Wait for the answer, then go on.",
-        headers={"Retry-After": "2"},
-    )
-
-
 # --- turns ---------------------------------------------------------------------------------------------
-
-
-def driver_name(app: Kalla) -> str:
-    """Who leads conversations in this installation."""
-    return "claude" if app.settings.anthropic_api_key else "guided"
-
-
-def model_name(app: Kalla) -> str:
-    """Which model is asked where one is."""
-    from webapp.agent.claude import model_of  # brings the SDK, which guided mode does not need
-
-    return model_of(app.settings)
 
 
 def driver_for(app: Kalla) -> Driver:
@@ -380,7 +236,7 @@ def begin(app: Kalla, body: Mapping[str, Any]) -> Prepared:
     if session_id is None and said.card_response is not None:
         raise ServiceError("A new conversation has no cards.", code="chat.unknown_card")
     with _place():
-        held = _new(app) if session_id is None else _held(app, session_id)
+        held = _new(app) if session_id is None else hold(app, session_id)
         return _prepared(held, lambda: _take_in(held, said))
 
 
@@ -433,11 +289,10 @@ class _place:
 
 
 def _new(app: Kalla) -> Held:
-    session = Session(str(uuid.uuid4()))
-    holder = f"{gethostname()}:{os.getpid()}:{uuid.uuid4()}"
-    app.chats.insert(session.session_id, session.to_row(), holder, LEASE_SECONDS)
-    note(app, "chat.create", session.session_id)
-    return Held(app, session, holder, IDLE)
+    """A new conversation that this request holds."""
+    held = hold_new(app)
+    note(app, "chat.create", held.session.session_id)
+    return held
 
 
 def _prepared(held: Held, take_in: Callable[[], Sequence[Card]]) -> Prepared:
@@ -463,7 +318,7 @@ def _resume_asked(app: Kalla, session_id: str | None, body: Mapping[str, Any]) -
     if any(body.get(name) for name in ("message", "card_response", "files")):
         raise invalid_body(("resume", "must come with a session_id alone"))
     with _place():
-        held = _held(app, session_id)
+        held = hold(app, session_id)
         return _resumed(held) or Prepared(held, None, threading.Event())
 
 
@@ -504,7 +359,7 @@ def follow(app: Kalla, session_id: str) -> bool:
         return False
     try:
         with _place():
-            held = _held(app, session_id)
+            held = hold(app, session_id)
             ended = _ended_run(held)
             prepared = None if ended is None else _prepared(held, lambda: _run_ended(held, ended))
     except ServiceError as error:
@@ -572,7 +427,7 @@ def look_after(app: Kalla) -> None:
 
 def _look_after(app: Kalla, session_id: str) -> None:
     with _place():
-        held = _held(app, session_id)
+        held = hold(app, session_id)
         prepared = _resumed(held)
     if prepared is None:
         held.close()
