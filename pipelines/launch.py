@@ -28,6 +28,15 @@ __all__ = ["ClusterOptions", "Event", "RunRequest", "anonymous_memory", "end_wit
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1
 _LOG_TAIL = 4000
+# Secrets of app and runner, which launch runs: no run needs them, and what runs read is not to be trusted.
+_NOT_FOR_RUNS = {
+    "ANTHROPIC_API_KEY",
+    "DATABASE_URL",
+    "KALLA_ACCESS_TOKEN",
+    "KALLA_CALLBACK_SECRET",
+    "KALLA_SECRET_KEY",
+    "NATS_URL",
+}
 
 
 @dataclass
@@ -79,7 +88,7 @@ def _started(paths: list[Path], limit: int) -> Iterator[tuple[Watched, Any]]:
     # Arrow brings NumPy in, whose linear algebra, which no run uses, would start a spinning thread a core.
     environment = {
         "OPENBLAS_NUM_THREADS": "1",
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _NOT_FOR_RUNS},
         FD_VARIABLE: str(write_end),
         PARENT_VARIABLE: str(os.getpid()),
     }

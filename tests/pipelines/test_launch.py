@@ -86,6 +86,18 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+def test_a_run_is_not_told_the_secrets_of_app_and_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "not-for-a-run-4711"
+    for name in ("ANTHROPIC_API_KEY", "DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_CALLBACK_SECRET", "KALLA_SECRET_KEY"):
+        monkeypatch.setenv(name, secret)
+    monkeypatch.setenv("PGPASSFILE", "kept")
+    seen: list[bytes] = []
+    outcome = launch(request(tmp_path), on_start=lambda pid: seen.append(Path(f"/proc/{pid}/environ").read_bytes()))
+    assert outcome["status"] == "completed"
+    assert b"PGPASSFILE=kept" in seen[0]
+    assert secret.encode() not in seen[0]
+
+
 def test_a_folder_called_recipe_where_the_person_stands_does_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
