@@ -88,7 +88,13 @@ def _state(pid: int) -> str:
 
 def test_a_run_is_not_told_the_secrets_of_app_and_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "not-for-a-run-4711"
-    for name in ("ANTHROPIC_API_KEY", "DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_CALLBACK_SECRET", "KALLA_SECRET_KEY"):
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "DATABASE_URL",
+        "KALLA_ACCESS_TOKEN",
+        "KALLA_CALLBACK_SECRET",
+        "KALLA_SECRET_KEY",
+    ):
         monkeypatch.setenv(name, secret)
     monkeypatch.setenv("PGPASSFILE", "kept")
     seen: list[bytes] = []
