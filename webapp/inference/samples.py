@@ -9,22 +9,33 @@ from webapp.inference.columns import Analysis
 from webapp.inference.fitting import fit
 from webapp.inference.model import Table, Verdicts
 
-_PAIRED = 0.75  # of the sample; the rest are rows as they come, with partner or without
+_LEAST_PAIRED = 0.25  # of the sample, however few records have a partner: there must be pairs to judge
 _EDGE = 10  # pairs just inside and just outside of the limits
 
 
 def choose_samples(left: Table, right: Table, analysis: Analysis, limit: int) -> tuple[list[int], list[int]]:
     """Row numbers of both samples, ascending, at most ``limit`` each.
 
-    Most rows come in pairs that may belong together, those at the limits of amounts and dates among them; the others
-    are spread over the whole side. ``left`` and ``right`` are the tables of the analysis.
+    As large a share of them as of the whole left side comes in pairs that may belong together, so that a sample's match
+    rate is near that of all records; pairs at the limits of amounts and dates are among them. The others are rows that
+    nothing fits, spread over the whole side. ``left`` and ``right`` are the tables of the analysis.
     """
     found = candidates(fit(analysis, Verdicts()), analysis.sides)
-    room = int(limit * _PAIRED)
-    chosen = [*_edges(found, room), *spread([one for one in found if one.is_inside], room)]
-    lefts = _filled((one.left for one in chosen), room, len(left.rows), limit)
-    rights = _filled((one.right for one in chosen), room, len(right.rows), limit)
-    return lefts, rights
+    inside = [one for one in found if one.is_inside]
+    lefts, rights = {one.left for one in inside}, {one.right for one in inside}
+    share = len(lefts) / len(left.rows) if left.rows else 0.0
+    room = round(limit * max(share, _LEAST_PAIRED))
+    chosen = [*_edges(found, room), *_spread(inside, room)]
+    return (
+        _filled((one.left for one in chosen), room, len(left.rows), limit, lefts),
+        _filled((one.right for one in chosen), room, len(right.rows), limit, rights),
+    )
+
+
+def _spread(inside: Sequence[Candidate], room: int) -> list[Candidate]:
+    """The first candidate of left records all over the side; where there is room, more of them."""
+    first = {one.left: one for one in reversed(inside)}
+    return spread([first[at] for at in sorted(first)], room) + spread(inside, room)
 
 
 def _edges(found: Sequence[Candidate], room: int) -> list[Candidate]:
@@ -34,9 +45,11 @@ def _edges(found: Sequence[Candidate], room: int) -> list[Candidate]:
     return [*inside[:each], *outside[:each]]
 
 
-def _filled(wanted: Iterable[int], room: int, rows: int, limit: int) -> list[int]:
+def _filled(wanted: Iterable[int], room: int, rows: int, limit: int, paired: set[int]) -> list[int]:
+    """At most ``room`` of the wanted rows, then rows that nothing fits, then any."""
     taken = set(list(dict.fromkeys(wanted))[:room])
     free = [at for at in range(rows) if at not in taken]
-    more = min(limit - len(taken), len(free))
-    taken |= {free[at * len(free) // more] for at in range(more)}
+    for others in ([at for at in free if at not in paired], [at for at in free if at in paired]):
+        more = min(limit - len(taken), len(others))
+        taken |= {others[at * len(others) // more] for at in range(more)}
     return sorted(taken)

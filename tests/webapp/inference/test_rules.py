@@ -187,6 +187,16 @@ def test_samples_hold_rows_that_can_be_compared() -> None:
     assert choose_samples(LEFT, RIGHT, analysis, 500) == (list(range(40)), list(range(40)))
 
 
+def test_a_sample_matches_about_as_often_as_all_records() -> None:
+    left, right = ledgers(400)
+    right = table({name: right.column(name)[40:] for name in right.names})  # a tenth of the left has no partner
+    analysis = analyse(left, right)
+    lefts, rights = choose_samples(left, right, analysis, 100)
+    partners = {at - 40 for at in lefts} & set(rights)
+    assert len(lefts) == len(rights) == 100
+    assert 85 <= len(partners) <= 92
+
+
 def test_questions_go_from_the_clear_one_to_the_edges() -> None:
     analysis = analyse(LEFT, RIGHT)
     rows = [LEFT.row(at) for at in range(40)], [RIGHT.row(at) for at in range(40)]
