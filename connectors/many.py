@@ -58,7 +58,7 @@ class ManyFiles(Connector):
 
     @classmethod
     def from_source(cls, source: Any, access: Access) -> Connector:
-        raise NotImplementedError("the connector of a format makes it")
+        raise TypeError("the connector of a format makes it, by over()")
 
     @property
     def masked_uri(self) -> str:
