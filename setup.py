@@ -12,6 +12,7 @@ EXTRAS = {
         "alembic>=1.16",
         "cryptography>=44",
         "flask>=3.1",
+        "granian>=2.8",
         "gunicorn>=23",
         "prometheus-client>=0.22",
         "sqlalchemy>=2.0.40,<3",

@@ -1,4 +1,4 @@
-"""Addresses to listen on, and what both servers ask of gunicorn."""
+"""Addresses to listen on, and processes that end with the one that started them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import errno
 import os
 import signal
 import socket
-from typing import Any
 
 from webapp.errors import SettingsError
 
@@ -44,8 +43,8 @@ def check_address(host: str, port: int) -> None:
         raise SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}.", hint="Check --bind-host.") from error
 
 
-def end_with_master(server: Any, worker: Any) -> None:
-    """Gunicorn's post_fork hook: a worker whose master was killed must not go on by itself."""
+def end_with(parent: int) -> None:
+    """Let this process be killed when its parent is: it must not go on by itself."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker.ppid:  # the master died before the line above
+    if os.getppid() != parent:  # the parent died before the line above
         os.kill(os.getpid(), signal.SIGKILL)

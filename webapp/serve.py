@@ -1,9 +1,10 @@
-"""Serving: the app and the runner, each under gunicorn in its own process, and both together for one machine."""
+"""Serving: the app and the runner, each in its own process, and both together for one machine."""
 
 from __future__ import annotations
 
 import atexit
 import gc
+import multiprocessing
 import os
 import secrets
 import signal
@@ -12,15 +13,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gunicorn.app.base import BaseApplication
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
 
+from recipe import KallaError
 from webapp.errors import ServiceError
-from webapp.listening import bind_text, end_with_master, free_port
+from webapp.listening import end_with, free_port
 from webapp.settings import Settings
+
+CANNOT_START = 3
 
 _RESTART_SECONDS = 1.0
 # A database that starts at the same time, or restarts just when the app does, is waited for.
@@ -36,54 +42,69 @@ _MEMORY = {"MALLOC_ARENA_MAX": "2"}
 _APP_THREADS = 32
 
 
-class _Server(BaseApplication):
-    """Gunicorn with settings from here instead of from its own files and environment."""
-
-    def __init__(self, factory: Callable[[], Any], options: Mapping[str, Any]) -> None:
-        self._factory, self._options = factory, options
-        super().__init__()
-
-    def load_config(self) -> None:
-        for name, value in self._options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        return self._factory()
-
-
-def _gunicorn(host: str, port: int, threads: int, **more: Any) -> dict[str, Any]:
-    """One process with threads: the app's data is in its database, the runner's on its disk."""
-    return {
-        "bind": bind_text(host, port),
-        "workers": 1,
-        "worker_class": "gthread",
-        "threads": threads,
-        "timeout": 120,
-        "graceful_timeout": int(_STOP_SECONDS),
-        "keepalive": 5,
-        "loglevel": "warning",
-        "post_fork": end_with_master,
-        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - gunicorn's heartbeat file
-        **more,
-    }
-
-
 def serve_app(settings: Settings, sample: Path | None = None) -> None:
-    """Serve pages and API until a stop signal."""
+    """Serve pages and API until a stop signal: one process with threads, the app's data is in its database. It is
+    started again when it is killed. SystemExit with ``CANNOT_START`` when it cannot start."""
+    refused = multiprocessing.Event()
+    while True:
+        server = Granian(
+            "webapp.serve:serve_app",  # a name to show; what is served is loaded below
+            settings.bind_host,
+            settings.port,
+            interface=Interfaces.WSGI,
+            http=HTTPModes.http1,
+            blocking_threads=_APP_THREADS,
+            workers_kill_timeout=int(_STOP_SECONDS),
+            log_enabled=False,
+        )
+        try:
+            server.serve(target_loader=partial(_worker, settings, sample, os.getpid(), refused.set), wrap_loader=False)
+        except SystemExit:
+            if refused.is_set():
+                raise SystemExit(CANNOT_START) from None
+            continue  # the process was killed
+        return
 
-    def load() -> Any:
-        from webapp.context import EXTENSION
-        from webapp.seed import seed_sample
-        from webapp.services.sweeper import Sweeper
 
-        app = _created(settings)
-        if sample is not None:
-            seed_sample(app.extensions[EXTENSION], sample)
-        Sweeper(app.extensions[EXTENSION]).start()
-        _settle()
-        return app
+def _worker(settings: Settings, sample: Path | None, parent: int, refuse: Callable[[], None]) -> Any:
+    """What the server's process serves; ``refuse`` is called when it cannot."""
+    end_with(parent)
+    try:
+        return _without_environment(_loaded(settings, sample))
+    except KallaError as error:
+        refuse()
+        raise SystemExit(str(error)) from None
+    except BaseException:
+        refuse()
+        raise
 
-    _Server(load, _gunicorn(settings.bind_host, settings.port, _APP_THREADS)).run()
+
+def _loaded(settings: Settings, sample: Path | None) -> Any:
+    from webapp.context import EXTENSION
+    from webapp.seed import seed_sample
+    from webapp.services.sweeper import Sweeper
+    from webapp.web.logs import write_behind
+
+    app = _created(settings)
+    write_behind()
+    if sample is not None:
+        seed_sample(app.extensions[EXTENSION], sample)
+    Sweeper(app.extensions[EXTENSION]).start()
+    _settle()
+    return app
+
+
+def _without_environment(app: Callable[[dict[str, Any], Any], Any]) -> Callable[[dict[str, Any], Any], Any]:
+    """The server hands over its environment variables with each request, as CGI did: HTTP_PORT would be a header."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("HTTP_")}
+
+    def served(environ: dict[str, Any], start: Any) -> Any:
+        for name, value in own.items():
+            if environ.get(name) == value:
+                del environ[name]
+        return app(environ, start)
+
+    return served
 
 
 def _settle() -> None:
@@ -137,8 +158,9 @@ class _Child:
         """The exit status of a process that gave up by itself at its first start. One that was killed, or that ran
         before, is started again, however soon it ended."""
         ended = None if self.process is None else self.process.poll()
-        is_first = self.starts == 1 and time.monotonic() - self.started < _START_SECONDS
-        return ended if is_first and ended is not None and ended > 0 else None
+        if ended is None or ended <= 0 or self.starts > 1:
+            return None
+        return ended if ended == CANNOT_START or time.monotonic() - self.started < _START_SECONDS else None
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from webapp.listening import bind_text, end_with_master
+from webapp.listening import bind_text, end_with
 from webapp.runner.app import create_runner, runner_of
 from webapp.runner.supervisor import DRAIN_SECONDS
 from webapp.settings import Settings
@@ -47,7 +47,7 @@ class RunnerServer(BaseApplication):
             "loglevel": "warning",
             "proc_name": "kalla-runner",
             "control_socket_disable": True,
-            "post_fork": end_with_master,
+            "post_fork": lambda server, worker: end_with(worker.ppid),
             "post_worker_init": self._ready,
             "worker_int": self._hurry,
             "worker_exit": self._leave,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import queue
 import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
 from typing import Any
 
 from flask import Response, g, has_request_context, request
@@ -24,6 +27,7 @@ _LEVELS = {
     "warn": logging.WARNING,
     "error": logging.ERROR,
 }
+_MOST_WAITING = 10_000  # lines
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 _ACCESS = logging.getLogger(f"{ROOT}.access")
 
@@ -67,16 +71,43 @@ class _Stderr(logging.StreamHandler[Any]):
         super().emit(record)
 
 
+class _Ahead(QueueHandler):
+    """Formats a record where it is logged, which knows the request, and leaves the line to the thread that writes."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        assert isinstance(self.queue, queue.Queue)
+        self.queue.put(record)  # the default drops a record when the queue is full
+
+
 def configure(settings: Settings) -> None:
     """Send the logs of this package to stderr; a second call replaces the first."""
     logger = logging.getLogger(ROOT)
-    for handler in [h for h in logger.handlers if isinstance(h, _Stderr)]:
+    for handler in [h for h in logger.handlers if isinstance(h, (_Stderr, _Ahead))]:
         logger.removeHandler(handler)
     handler = _Stderr()
     given = (settings.access_token, settings.secret_key, settings.anthropic_api_key, *settings.callback_secrets)
     handler.setFormatter(JsonLines(secret for secret in given if secret))
     logger.addHandler(handler)
     logger.setLevel(_LEVELS[settings.log_level])
+
+
+def write_behind() -> None:
+    """Let one thread write what all threads log, once ``configure`` has been called.
+
+    Writing a line lets another thread run; a server's threads would queue there, holding the handler's lock meanwhile.
+    What is waiting when the process ends is written then; a line waits for its place when too many do.
+    """
+    logger = logging.getLogger(ROOT)
+    for writer in [h for h in logger.handlers if isinstance(h, _Stderr)]:
+        waiting: queue.Queue[Any] = queue.Queue(_MOST_WAITING)
+        ahead = _Ahead(waiting)
+        ahead.setFormatter(writer.formatter)
+        writer.setFormatter(None)  # lines come formatted
+        listener = QueueListener(waiting, writer)
+        listener.start()
+        atexit.register(listener.stop)
+        logger.removeHandler(writer)
+        logger.addHandler(ahead)
 
 
 def start_clock() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipelines.evidence import Evidence, verify
-from tests.webapp.served.serving import Served, served
+from tests.servers import free_port
+from tests.webapp.served.serving import Served, served, until
+from webapp.serve import CANNOT_START
 
 RUNNER, APP, RUN = ("webapp.serve", "runner"), ("webapp.serve", "app"), ("pipelines.process",)
 TRUTH = (7, 8, 8)
@@ -81,3 +89,35 @@ def test_fifty_runs_with_something_killed_at_a_random_moment(tmp_path: Path) -> 
             assert (run["status"] == "completed" and counts(run) == TRUTH) or run["error_message"], run
             if run["status"] == "completed":
                 assert verify(Path(run["output_matched"]).parent).ok
+
+
+def test_what_many_threads_log_at_once_stands_in_whole_lines(kalla: Served) -> None:
+    """One thread writes for all: no line is lost, none is cut by another, each carries its own request."""
+    before = len(access_lines(kalla))
+    paths = [f"/api/recipes/none-{number}" for number in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        assert {status for status, _ in pool.map(lambda path: kalla.call("GET", path), paths)} == {404}
+    until(lambda: len(access_lines(kalla)), lambda found: found >= before + len(paths))
+    lines = [line for line in access_lines(kalla) if line["path"].startswith("/api/recipes/none-")]
+    assert sorted(line["path"] for line in lines) == sorted(paths)
+    assert len({line["request_id"] for line in lines}) == len(paths)
+
+
+def access_lines(kalla: Served) -> list[dict]:
+    text = (kalla.folder / "serve.log").read_text().rpartition("\n")[0]
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["logger"] == "webapp.access"]
+
+
+def test_settings_of_the_process_are_no_headers_of_a_request(tmp_path: Path) -> None:
+    with served(tmp_path, HTTP_X_REQUEST_ID="from-the-environment") as kalla:
+        with urllib.request.urlopen(kalla.url + "/health", timeout=30) as answer:
+            assert answer.headers["X-Request-Id"] != "from-the-environment"
+
+
+def test_an_app_that_cannot_start_says_why_and_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", str(free_port())]
+    variables = {**os.environ, "STAGING_PATH": str(tmp_path), "DATABASE_URL": "sqlite:////proc/none/app.db"}
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == CANNOT_START
+    assert "[database.unavailable]" in ended.stderr and "Traceback" not in ended.stderr
