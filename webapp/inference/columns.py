@@ -26,6 +26,7 @@ class Columns:
     _days: dict[str, list[date | None]] = field(default_factory=dict)
     _holds: dict[tuple[str, str], bool] = field(default_factory=dict)
     _keys: dict[tuple[str, str, bool], list[str | None]] = field(default_factory=dict)
+    _key_sets: dict[tuple[str, str, bool], frozenset[str]] = field(default_factory=dict)
 
     def numbers(self, name: str) -> list[Decimal | None]:
         """The exact numbers of a column, currency signs taken off where it has any."""
@@ -52,6 +53,13 @@ class Columns:
             else:
                 self._keys[wanted] = _read_keys(self.table.column(name), pattern)
         return self._keys[wanted]
+
+    def key_set(self, name: str, pattern: str = EXACT, strip_zeros: bool = False) -> frozenset[str]:
+        """The different ones among ``keys``."""
+        wanted = (name, pattern, strip_zeros)
+        if wanted not in self._key_sets:
+            self._key_sets[wanted] = frozenset(key for key in self.keys(*wanted) if key is not None)
+        return self._key_sets[wanted]
 
     def holds(self, name: str, pattern: str) -> bool:
         """Whether at least a few of the column's cells hold what the pattern finds; looks at some of them."""

@@ -105,10 +105,11 @@ def _comparisons(
 def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Link, float] | None:
     """The link and how good it is, from some rows of each side against all of the other."""
     lefts, rights = _keys(left, one), _keys(right, other)
+    left_set, right_set = (
+        side.key_set(view.column, view.pattern, view.strip_zeros) for side, view in ((left, one), (right, other))
+    )
     shares = []
-    for keys, others in ((lefts, rights), (rights, lefts)):
-        known = set(others)
-        known.discard(None)
+    for keys, known in ((lefts, right_set), (rights, left_set)):
         probe = keys[:: max(1, len(keys) // _PROBE)]
         filled = [key for key in probe if key is not None]
         if len(filled) < min(3, len(probe)) or len(filled) < 0.02 * len(probe):
@@ -117,7 +118,7 @@ def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Lin
     shares = [share / _read(side.table) for share, side in zip(shares, (right, left), strict=True)]
     if max(shares) < _LEAST_SHARE:
         return None
-    distinct = min(len(set(lefts)), len(set(rights)))
+    distinct = min(len(left_set), len(right_set))
     if distinct < 2:
         return None
     op = _op(one, other)
@@ -151,6 +152,10 @@ def _text(view: _View) -> str:
 
 def _keys(side: Columns, view: _View) -> list[str | None]:
     return side.keys(view.column, view.pattern, view.strip_zeros)
+
+
+def _key_set(side: Columns, view: _View) -> frozenset[str]:
+    return side.key_set(view.column, view.pattern, view.strip_zeros)
 
 
 def link_keys(link: Link, left: Columns, right: Columns) -> tuple[list[str | None], list[str | None]]:
@@ -188,11 +193,7 @@ def composite(
 
 
 def _tuples(columns: Iterable[Sequence[str | None]]) -> list[tuple[str, ...] | None]:
-    found: list[tuple[str, ...] | None] = []
-    for key in zip(*columns, strict=True):
-        full = tuple(part for part in key if part is not None)
-        found.append(full if len(full) == len(key) else None)
-    return found
+    return [None if None in key else key for key in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
