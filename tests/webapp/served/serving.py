@@ -114,7 +114,7 @@ def served(
     command = [*within, *_KALLA, "serve", "--port", str(port), "--sample", str(sample)]
     with started(command, folder, **{"KALLA_LOCAL_ROOTS": str(sample), **environment}) as process:
         found = Served(process, port, folder)
-        until(lambda: found.call("GET", "/health")[0], lambda status: status == 200)
+        until(lambda: found.call("GET", "/health")[0], lambda status: status == 200, 90)
         yield found
 
 
