@@ -31,6 +31,7 @@ from recipe.compiler.typed import MAX_DIGITS, Typed, call, cast, merged, text, u
 from recipe.functions import Arg, FunctionSignature, Returns
 
 _LONG_DIGITS = 19  # of an integer of 64 bits
+_MOST_PADDED = 10_000  # characters: a billion of them for each row would be a way to take all memory
 
 Build = Callable[[list[Typed], exp.Expression, Lowering], Typed]
 
@@ -257,6 +258,11 @@ def _pad(args: list[Typed], node: exp.Expression, low: Lowering) -> Typed:
     fill = args[2].tree if len(args) > 2 else text(" ")
     if not fill.name:
         return low.problem(WRONG_ARGUMENTS, "LPAD and RPAD need a text to fill with", node)
+    length = _number_of(args[1])
+    if length is None or length > _MOST_PADDED:
+        return low.problem(
+            WRONG_ARGUMENTS, f"LPAD and RPAD need the length written out, 0 to {_MOST_PADDED:,} characters", node
+        )
     tree = exp.Pad(
         this=args[0].tree, expression=args[1].tree, fill_pattern=fill, is_left=bool(node.args.get("is_left"))
     )
