@@ -101,6 +101,8 @@ REFUSED = [
     # --- arguments
     ("SELECT tolerance_match(l.amount, r.amount)" + J, "wrong_arguments", (1, 8), "takes 3 arguments"),
     ("SELECT normalize_ref(l.ref, l.ok)" + J, "wrong_arguments", (1, 29), "written out"),
+    ("SELECT lpad(l.ref, 1000000000, '0')" + J, "wrong_arguments", (1, 8), "0 to 10,000"),
+    ("SELECT rpad(l.ref, l.id)" + J, "wrong_arguments", (1, 8), "written out"),
     ("SELECT abs()" + J, "wrong_arguments", (1, 12), "number of arguments"),
     ("SELECT abs(1, 2)" + J, "wrong_arguments", (1, 16), "number of arguments"),
     ("SELECT substring(l.ref)" + J, "wrong_arguments", (1, 8), "SUBSTRING takes 2 to 3"),
