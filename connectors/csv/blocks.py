@@ -21,6 +21,7 @@ from connectors.csv.stream import CsvStream
 from connectors.files import Reader
 
 BLOCK = 4 << 20  # large enough for the parser's full speed, small enough for a few per thread
+_FIRST_BLOCK = 1 << 18  # who looks at the first rows only should not wait for a large block of them
 MAX_RECORD = 64 << 20
 _SCAN_BLOCK = 1 << 18  # stays in the processor's cache
 _SEARCH_BLOCK = 1 << 14
@@ -42,13 +43,13 @@ def record_blocks(stream: CsvStream, delimiter: str, start: int, end: int | None
 
     Raises ConnectorError for quotes that never close, text after a closing quote, and endless records.
     """
-    mark, offset, kept = ord(delimiter), start, 0
+    mark, offset, kept, reach = ord(delimiter), start, 0, min(_FIRST_BLOCK, BLOCK)
     buffer = bytearray(BLOCK)  # one for all blocks: fresh memory for each would cost more than finding the records
     with stream.open_at(start, end) as reader:
         while True:
-            room = len(buffer) if end is None else min(len(buffer), end - offset)
+            room = reach if end is None else min(reach, end - offset)
             size = kept + _fill(reader, memoryview(buffer)[kept:room])
-            last = size < len(buffer)
+            last = size < reach
             quotes, inside = _quotes(buffer, size, mark)
             cut = size if last else last_record_end(buffer, size, quotes)
             if cut:
@@ -61,7 +62,9 @@ def record_blocks(stream: CsvStream, delimiter: str, start: int, end: int | None
                 return
             offset, kept = offset + cut, size - cut
             _check_length(stream, offset, kept, quotes, inside)
-            buffer = _moved(buffer, cut, kept)
+            if cut or reach == len(buffer):
+                buffer = _moved(buffer, cut, kept)
+            reach = min(2 * reach, len(buffer))
 
 
 def _fill(reader: Reader, room: memoryview) -> int:

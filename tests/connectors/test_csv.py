@@ -160,6 +160,19 @@ def test_a_record_larger_than_a_block(csv_of: CsvOf) -> None:
         assert read_rows(connector, splits) == [("1", long), ("2", "short")]
 
 
+def test_the_first_rows_do_not_wait_for_a_large_block(csv_of: CsvOf) -> None:
+    """Blocks begin small and double: who shows a few rows reads little, who reads all of them loses nothing."""
+    rows = 100_000
+    connector = csv_of("id,text\n" + "".join(f"{n},{'x' * 90}\n" for n in range(rows)))
+    with connector.open_snapshot() as snapshot:
+        (split,) = connector.plan_splits(snapshot, 1)
+        batches = connector.read(snapshot, split)
+        first = next(batches)
+        assert 0 < first.num_rows < rows / 20
+        ids = first.column(0).to_pylist() + [value for batch in batches for value in batch.column(0).to_pylist()]
+    assert ids == [str(n) for n in range(rows)]
+
+
 def test_many_blocks(csv_of: CsvOf) -> None:
     rows = [(str(i), f"name {i} " + "é" * 50, "a\nb" if i % 1000 == 0 else None) for i in range(120_000)]
     connector = csv_of(written(["id", "name", "note"], rows))
