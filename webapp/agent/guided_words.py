@@ -45,13 +45,20 @@ def found_in(name: str, side: str, columns: Columns, total: int | None) -> str:
     return f"{name} is the {side} side: {', '.join(facts)}.{read}"
 
 
-_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_DELIMITERS = {";": "separated by semicolons", "\t": "separated by tabs", "|": "separated by bars"}
+_FORMS = {
+    "decimal comma": "amounts with a decimal comma",
+    "thousands marks": "with marks between thousands",
+    "currency signs": "with currency signs",
+    "day first": "dates with the day first",
+    "month first": "dates with the month first",
+}
 
 
 def _written(table: Table, about: Profile) -> list[str]:
     forms = [_DELIMITERS[table.format.delimiter]] if table.format.delimiter in _DELIMITERS else []
     for column in about.columns:
-        forms += [form for form in column.forms if form not in forms]
+        forms += [said for form in column.forms if (said := _FORMS.get(form, form)) not in forms]
     return forms
 
 

@@ -10,7 +10,7 @@ from webapp.inference.columns import Analysis, Columns
 from webapp.inference.fitting import Fit, amount_gap, fit
 from webapp.inference.gaps import plain
 from webapp.inference.model import Pair, Proposal, Row, Rule, Table, Verdicts
-from webapp.inference.sentences import counted
+from webapp.inference.sentences import counted, joined, rule_sentence
 
 CLEAR, INSIDE, OUTSIDE, FORM = "clear", "inside", "outside", "form"
 
@@ -151,28 +151,21 @@ def _proposal(
 ) -> Proposal:
     facts = [_fact(rule, sides, one) for rule in (*fitted.conditions, *fitted.closest)]
     said = list(dict.fromkeys(fact for fact in facts if fact))
-    return Proposal(dict(lefts[one.left]), dict(rights[one.right]), f"{_INTRO[why]} {_listed(said)}".strip(), why)
+    reasoning = f"{_INTRO[why]}: {joined(said)}." if said else f"{_INTRO[why]}."
+    return Proposal(dict(lefts[one.left]), dict(rights[one.right]), reasoning, why)
 
 
 _INTRO = {
-    CLEAR: "These two agree most plainly.",
-    INSIDE: "This is the largest difference that I would still accept.",
-    OUTSIDE: "I would not match these two; tell me if I am wrong.",
-    FORM: "These are written differently, or lie further apart.",
+    CLEAR: "These two agree most plainly",
+    INSIDE: "This is the largest difference that I would still accept",
+    OUTSIDE: "I would not match these two, tell me if I am wrong",
+    FORM: "These are written differently, or lie further apart",
 }
-
-
-def _listed(parts: Sequence[str]) -> str:
-    if not parts:
-        return ""
-    text = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _fact(rule: Rule, sides: tuple[Columns, Columns], one: Candidate) -> str:
     if rule.is_key:
-        same = sides[0].table.column(rule.left_col)[one.left] == sides[1].table.column(rule.right_col)[one.right]
-        return f"the same {rule.left_col}" if same else f"the same {rule.left_col}, written differently"
+        return rule_sentence(rule)
     if rule.op in ("tolerance", "percent"):
         gap = amount_gap(rule, sides, one.left, one.right)
         if gap is None:
