@@ -46,20 +46,20 @@ def found_in(name: str, side: str, columns: Columns, total: int | None) -> str:
 
 
 _DELIMITERS = {";": "separated by semicolons", "\t": "separated by tabs", "|": "separated by bars"}
-_FORMS = {
-    "decimal comma": "amounts with a decimal comma",
-    "thousands marks": "with marks between thousands",
-    "currency signs": "with currency signs",
-    "day first": "dates with the day first",
-    "month first": "dates with the month first",
-}
+_FORMS = {"day first": "dates with the day first", "month first": "dates with the month first"}
 
 
 def _written(table: Table, about: Profile) -> list[str]:
-    forms = [_DELIMITERS[table.format.delimiter]] if table.format.delimiter in _DELIMITERS else []
-    for column in about.columns:
-        forms += [said for form in column.forms if (said := _FORMS.get(form, form)) not in forms]
-    return forms
+    """How the records are written, where it is not the plainest way."""
+    forms = {form for column in about.columns for form in column.forms}
+    found = [_DELIMITERS[table.format.delimiter]] if table.format.delimiter in _DELIMITERS else []
+    found += [said for form, said in _FORMS.items() if form in forms]
+    if forms & {"decimal comma", "thousands marks"}:
+        thousands = table.format.thousands if "thousands marks" in forms else ""
+        found.append(f"amounts written as 1{thousands}234{table.format.decimal}56")
+    if "currency signs" in forms:
+        found.append("amounts with currency signs")
+    return found
 
 
 def _day(text: str) -> str:
