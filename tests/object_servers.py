@@ -21,10 +21,11 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError
 
 from tests.servers import free_port, go_program, nats_server_program
@@ -32,6 +33,7 @@ from tests.servers import free_port, go_program, nats_server_program
 VERSITYGW_MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 FAKE_GCS_MODULE = "github.com/fsouza/fake-gcs-server@v1.56.1"
 _NUMBERS = itertools.count(1)
+_Server = TypeVar("_Server", "S3Server", "GcsServer")
 
 
 def versitygw_program() -> Path:
@@ -99,17 +101,9 @@ class S3Server:
         self.process = _stopped(self.process)
 
 
-@contextlib.contextmanager
-def s3_server() -> Iterator[S3Server]:
+def s3_server() -> AbstractContextManager[S3Server]:
     """A fresh store on a free port; stopped and removed at the end. Raises RuntimeError without the program."""
-    folder = Path(tempfile.mkdtemp(prefix="kalla-s3-"))
-    server = S3Server(free_port(), folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    return _running(S3Server, "kalla-s3-")
 
 
 @dataclass
@@ -153,11 +147,15 @@ class GcsServer:
         self.process = _stopped(self.process)
 
 
-@contextlib.contextmanager
-def gcs_server() -> Iterator[GcsServer]:
+def gcs_server() -> AbstractContextManager[GcsServer]:
     """A fresh store on a free port, gone at the end. Raises RuntimeError without the program."""
-    folder = Path(tempfile.mkdtemp(prefix="kalla-gcs-"))
-    server = GcsServer(free_port(), folder)
+    return _running(GcsServer, "kalla-gcs-")
+
+
+@contextlib.contextmanager
+def _running(kind: Callable[[int, Path], _Server], prefix: str) -> Iterator[_Server]:
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    server = kind(free_port(), folder)
     try:
         server.start()
         yield server

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.servers import PostgresServer, postgres_server
-from tests.webapp.served.browsing import Faults, browser, save, too_wide, unreadable
+from tests.webapp.served.browsing import Faults, save, too_wide, unreadable
 from tests.webapp.served.serving import SAMPLE, Served, served
 
 PASSWORD = "s3cret-of-the-ledger"
@@ -41,28 +41,6 @@ def database() -> Iterator[tuple[PostgresServer, str]]:
 def kalla(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("browsed")) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browser() as found:
-        yield found
-
-
-@pytest.fixture
-def faults() -> Faults:
-    return Faults()
-
-
-@pytest.fixture
-def page(chrome: Browser, kalla: Served, faults: Faults) -> Iterator[Page]:
-    context = chrome.new_context(base_url=kalla.url, viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    found = context.new_page()
-    found.set_default_timeout(20_000)
-    faults.watch(found, kalla.url)
-    yield found
-    context.close()
-    assert not faults.found
 
 
 @pytest.fixture(scope="module")

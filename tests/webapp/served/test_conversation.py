@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.webapp.served.browsing import Faults, browser, too_wide, unreadable
+from tests.webapp.served.browsing import Faults, too_wide, unreadable
 from tests.webapp.served.serving import Served, served
 from tests.webapp.served.statements import Truth, write_statements
 from tests.webapp.served.talking import SECONDS, Talk
@@ -23,28 +23,6 @@ def kalla(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     return write_statements(tmp_path_factory.mktemp("statements"))
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browser() as found:
-        yield found
-
-
-@pytest.fixture
-def faults() -> Faults:
-    return Faults()
-
-
-@pytest.fixture
-def page(chrome: Browser, kalla: Served, faults: Faults) -> Iterator[Page]:
-    context = chrome.new_context(base_url=kalla.url, viewport={"width": 1280, "height": 900})
-    found = context.new_page()
-    found.set_default_timeout(SECONDS)
-    faults.watch(found, kalla.url)
-    yield found
-    context.close()
-    assert not faults.found
 
 
 def to_the_rule(talk: Talk, truth: Truth) -> None:

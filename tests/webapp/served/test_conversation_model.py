@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.messages_api import Call, Fail, Hang, MessagesApi, Say, messages_api
-from tests.webapp.served.browsing import Faults, browser, too_wide, unreadable
+from tests.webapp.served.browsing import too_wide, unreadable
 from tests.webapp.served.serving import Served, served, until
 from tests.webapp.served.statements import Truth, write_statements
 from tests.webapp.served.talking import SECONDS, Talk
@@ -44,28 +44,6 @@ def environment(model: MessagesApi) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     return write_statements(tmp_path_factory.mktemp("statements"), pairs=120)
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browser() as found:
-        yield found
-
-
-@pytest.fixture
-def faults() -> Faults:
-    return Faults()
-
-
-@pytest.fixture
-def page(chrome: Browser, kalla: Served, faults: Faults) -> Iterator[Page]:
-    context = chrome.new_context(base_url=kalla.url, viewport={"width": 1280, "height": 900})
-    found = context.new_page()
-    found.set_default_timeout(SECONDS)
-    faults.watch(found, kalla.url)
-    yield found
-    context.close()
-    assert not faults.found
 
 
 def references(truth: Truth) -> list[tuple[str, str]]:
