@@ -18,6 +18,7 @@ from recipe import Source, nearest_names
 _BUILTIN = {
     "csv": "connectors.csv.reader:CsvConnector",
     "csv_upload": "connectors.csv.reader:CsvConnector",
+    "elasticsearch": "connectors.elasticsearch.reader:ElasticsearchConnector",
     "parquet": "connectors.parquet.reader:ParquetConnector",
     "postgres": "connectors.postgres.reader:PostgresConnector",
     "s3": "connectors.s3.reader:S3Connector",
