@@ -16,6 +16,7 @@ from connectors.errors import ConnectorError, MissingDriver
 from recipe import Source, nearest_names
 
 _BUILTIN = {
+    "bigquery": "connectors.bigquery.reader:BigQueryConnector",
     "csv": "connectors.csv.reader:CsvConnector",
     "csv_upload": "connectors.csv.reader:CsvConnector",
     "elasticsearch": "connectors.elasticsearch.reader:ElasticsearchConnector",

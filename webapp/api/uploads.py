@@ -77,7 +77,7 @@ def receive(upload_id: str) -> dict[str, Any]:
         " else choose one of sheets and send the file again. The workbook is not kept."
     ),
     request=schemas.TEXT | {"format": "binary"},
-    request_media="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    request_media="application/octet-stream",
     response=schemas.record(
         {
             "filename": schemas.TEXT,
