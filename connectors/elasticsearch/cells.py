@@ -6,6 +6,7 @@ array; in a column of another kind they stop the run, as does anything that has 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from connectors.elasticsearch.fields import Field, Fields, arrow_schema
 from connectors.elasticsearch.place import Place
 from recipe import Kind, format_cell, parse_exact
 
+_PLAIN = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,10})?")  # of which parse_exact makes nothing else
 _INT64 = range(-(2**63), 2**63)
 _BOOLEANS = {"true": True, "false": False, "": False}  # as the index reads texts
 _MICROSECONDS = len("2026-12-31T23:59:59.123456")
@@ -95,6 +97,8 @@ def _plain(value: Any) -> Any:
 def _number(value: Any) -> Decimal | None:
     if value is None:
         return None
+    if isinstance(value, Number) and _PLAIN.fullmatch(value):
+        return Decimal(value)
     number = parse_exact(value) if isinstance(value, str) else None
     if number is None:
         raise _Odd(f"{_shown(value)}, which is no number")

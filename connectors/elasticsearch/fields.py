@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -70,7 +71,7 @@ class Field:
         precision = self.arrow.precision if self.kind is Kind.DECIMAL else None
         return Column(self.name, self.kind, self.native, True, precision, self.scale)
 
-    @property
+    @cached_property
     def arrow(self) -> pa.DataType:
         if self.kind is Kind.DECIMAL:
             return pa.decimal128(20, 0) if self.native == "unsigned_long" else pa.decimal128(MAX_PRECISION, self.scale)

@@ -144,7 +144,7 @@ class ElasticsearchConnector(Connector):
         split: Split,
         filters: Filters,
         columns: Sequence[str] | None,
-        first_page: int = _FIRST_PAGE,
+        first_page: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         fields = fields_of(self._place, snapshot.live["mappings"])
         asked = queries(filters, fields)
@@ -157,12 +157,12 @@ class ElasticsearchConnector(Connector):
             yield narrowed(filter_batch(batch, filters, schema) if filters else batch, columns)
 
     def _pages(
-        self, snapshot: Snapshot, split: Split, asked: Sequence[Any], fields: Fields, first_page: int
+        self, snapshot: Snapshot, split: Split, asked: Sequence[Any], fields: Fields, first_page: int | None
     ) -> Iterator[list[dict[str, Any]]]:
         start, stop = split.payload["start"], split.payload["stop"]
         # One document of each shard may have the same number: a page must hold more of them than that.
         least = snapshot.live["shards"] + 1
-        size = max(first_page, least)
+        size = max(first_page or _FIRST_PAGE, least)
         body: dict[str, Any] = {"sort": [{_ORDER: "asc"}], "track_total_hits": False}
         body["docvalue_fields"] = [{"field": f.name, "format": _DATE_FORMAT} for f in fields if f.is_time]
         with client(self._place) as server:
