@@ -221,3 +221,17 @@ def test_a_pressed_button_says_what_it_does(tab: Any, stored: dict[str, Any]) ->
     button.click()
     tab.get_by_role("button", name="Checking").wait_for()
     assert tab.get_by_role("button", name="Checking").get_attribute("aria-disabled") == "true"
+
+
+def test_a_workbook_in_the_conversation_asks_for_its_sheet(tab: Any, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    sheet = book.create_sheet("March")
+    for row in (["ref", "net"], ["007", 18.9]):
+        sheet.append(row)
+    book.save(tmp_path / "ledger.xlsx")
+    tab.goto("/reconcile")
+    tab.set_input_files("#files", tmp_path / "ledger.xlsx")
+    tab.get_by_label("Sheet of ledger.xlsx").select_option("March")
+    tab.get_by_role("button", name="Take this sheet").click()
+    tab.locator("[data-attachments]", has_text="1 records, 2 columns").wait_for()
