@@ -7,9 +7,10 @@ type in another index stops with its name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -95,7 +96,8 @@ def fields_of(place: Place, mappings: Mapping[str, Any]) -> Fields:
                 hint="Name an index that keeps them.",
             )
         for one in _below(place, (), mapping, mapping.get("dynamic", True) not in (False, "false")):
-            found.setdefault(one.name, []).append(one)
+            if _is_kept(one.path, mapping.get("_source", {})):
+                found.setdefault(one.name, []).append(one)
     columns = [_merged(place, found[name], len(mappings)) for name in sorted(found)]
     if place.id_column is not None:
         if place.id_column in found:
@@ -115,6 +117,17 @@ def fields_of(place: Place, mappings: Mapping[str, Any]) -> Fields:
 def arrow_schema(fields: Fields) -> pa.Schema:
     """The Arrow schema of ``read``."""
     return pa.schema([pa.field(f.name, f.arrow) for f in fields])
+
+
+def _is_kept(path: tuple[str, ...], stored: Mapping[str, Any]) -> bool:
+    """Whether the index keeps a field's values in its documents: ``_source`` may leave some out by patterns."""
+    names = [".".join(path[:cut]) for cut in range(1, len(path) + 1)]
+    included, excluded = stored.get("includes") or ["*"], stored.get("excludes") or []
+    return _fits(names, included) and not _fits(names, excluded)
+
+
+def _fits(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def _below(place: Place, path: tuple[str, ...], mapping: Mapping[str, Any], mapped: bool) -> Iterator[Field]:

@@ -381,3 +381,25 @@ def test_unmapped_fields_are_not_asked_for(node: SearchNode, search: Front) -> N
     node.put(name, [{"n": 2, "late": "x"}], first=5)
     filters = [FilterCondition(column="late", op="eq", value="x")]
     assert read_rows(over(search.uri(name)), 1, filters) == [("x", 1), ("x", 2)]
+
+
+def test_fields_that_documents_do_not_keep_are_no_columns(node: SearchNode, search: Front) -> None:
+    """They would read as NULL, which they are not."""
+    properties = {"a": {"type": "keyword"}, "big": {"properties": {"x": {"type": "keyword"}}}, "c": {"type": "keyword"}}
+    documents = [{"a": "1", "big": {"x": "2"}, "c": "3"}]
+    for stored, names in (
+        ({"excludes": ["big.*"]}, ["a", "c"]),
+        ({"excludes": ["b*"]}, ["a", "c"]),
+        ({"includes": ["a"]}, ["a"]),
+    ):
+        source = over(search.uri(node.index(properties, documents, _source=stored)))
+        assert [c.name for c in source.schema()] == names
+        assert len(read_rows(source)) == 1
+
+
+def test_an_alias_shows_what_its_filter_lets_through(node: SearchNode, server: Front) -> None:
+    name = node.index({"n": {"type": "long"}}, [{"n": i} for i in range(10)], shards=2)
+    node.call("POST", f"/{name}/_aliases/{name}-few", {"filter": {"range": {"n": {"gte": 7}}}})
+    few = over(server.uri(f"{name}-few"))
+    assert sorted(read_rows(few, 2)) == [(7,), (8,), (9,)]
+    assert few.count() == 3 and few.preview(5).total_rows == 3
