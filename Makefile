@@ -36,8 +36,9 @@ endif
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-servers: $(STAMP) ## build the servers that tests need and that are written in Go, outside the tree
+servers: $(STAMP) ## build or fetch the servers that tests need, outside the tree
 	$(BIN)/python -m tests.object_servers
+	$(BIN)/python -m tests.search_servers
 
 lint: $(STAMP) ## style and formatting
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ EXTRAS = {
     "postgres": ["psycopg2-binary>=2.9.10"],
     "s3": ["boto3>=1.40"],
     "gcs": ["google-cloud-storage>=3"],
+    "elasticsearch": ["urllib3>=2.2"],
+    "bigquery": ["google-cloud-bigquery>=3.30", "google-cloud-bigquery-storage>=2.30"],
     "web": [
         "alembic>=1.16",
         "cryptography>=44",

@@ -17,6 +17,9 @@ from connectors.local_files import sha256_file
 from connectors.registry import connector_for, connector_types, load_driver
 from connectors.s3.settings import S3Settings
 from connectors.stores import bucket_of
+from connectors.xlsx.errors import WorkbookError
+from connectors.xlsx.table import SheetTable
+from connectors.xlsx.workbook import open_workbook
 
 __all__ = [
     "Access",
@@ -29,6 +32,7 @@ __all__ = [
     "ObjectFolder",
     "Preview",
     "S3Settings",
+    "SheetTable",
     "Snapshot",
     "SourceChanged",
     "SourceDataError",
@@ -36,11 +40,13 @@ __all__ = [
     "SourceNotFound",
     "SourceUnreachable",
     "Split",
+    "WorkbookError",
     "bucket_of",
     "connector_for",
     "connector_types",
     "is_object_address",
     "load_driver",
+    "open_workbook",
     "ragged_rows",
     "sha256_file",
     "sniff_format",

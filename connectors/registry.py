@@ -16,8 +16,10 @@ from connectors.errors import ConnectorError, MissingDriver
 from recipe import Source, nearest_names
 
 _BUILTIN = {
+    "bigquery": "connectors.bigquery.reader:BigQueryConnector",
     "csv": "connectors.csv.reader:CsvConnector",
     "csv_upload": "connectors.csv.reader:CsvConnector",
+    "elasticsearch": "connectors.elasticsearch.reader:ElasticsearchConnector",
     "parquet": "connectors.parquet.reader:ParquetConnector",
     "postgres": "connectors.postgres.reader:PostgresConnector",
     "s3": "connectors.s3.reader:S3Connector",

@@ -28,7 +28,7 @@ from webapp.web.requests import MOST_BODY_BYTES, too_large
 
 _LOG = logging.getLogger("webapp.app")
 _LEAST_SECRET = 16  # short ones can be guessed by trying
-_STREAMED = ("uploads.receive",)  # their bodies have a limit of their own
+_STREAMED = ("uploads.receive", "uploads.workbook")  # their bodies have a limit of their own
 _BLUEPRINTS = (health, sources, recipes, runs, evidence, uploads, chat, ai, worker, audit, openapi)
 
 

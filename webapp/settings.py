@@ -37,6 +37,7 @@ class Settings:
     gcs_bucket: str | None = None
     evidence_cache_bytes: int = 2_147_483_648
     max_upload_bytes: int = 2_147_483_648
+    max_workbook_bytes: int = 536_870_912
     upload_ttl_days: int = 7
     run_stale_seconds: int = 300
     anthropic_api_key: str | None = field(default=None, repr=False)
@@ -83,6 +84,7 @@ class Settings:
             gcs_bucket=gcs_bucket,
             evidence_cache_bytes=read.whole("KALLA_EVIDENCE_CACHE_BYTES", 2_147_483_648, 0),
             max_upload_bytes=read.whole("KALLA_MAX_UPLOAD_BYTES", 2_147_483_648, 1),
+            max_workbook_bytes=read.whole("KALLA_MAX_WORKBOOK_BYTES", 536_870_912, 1),
             upload_ttl_days=read.whole("KALLA_UPLOAD_TTL_DAYS", 7, 1),
             run_stale_seconds=read.whole("KALLA_RUN_STALE_SECONDS", 300, 1),
             anthropic_api_key=read.optional("ANTHROPIC_API_KEY"),

@@ -14,7 +14,7 @@ HELLO = (
     "Hello. I compare two lists of records, such as invoices and payments, and show which belong together and why the "
     "others do not."
 )
-SEND_BOTH = "Send me both files, one for each side: CSV or Parquet, each with a line of column names."
+SEND_BOTH = "Send me both files, one for each side: CSV, Parquet or XLSX, each with a line of column names."
 SEND_ANOTHER = "Now send me the other file."
 CAN_SAY = (
     "Here I understand a few plain requests: “use another file”, “swap the sides”, “only 2026”, “only March 2026”, "

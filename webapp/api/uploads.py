@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, request
 
 from webapp.context import kalla
-from webapp.services import uploads
+from webapp.services import uploads, workbooks
 from webapp.web import schemas
 from webapp.web.described import Query, describe
 from webapp.web.origins import browser_address
@@ -66,6 +66,69 @@ def receive(upload_id: str) -> dict[str, Any]:
     """The link itself is the permission."""
     stream, token = request.stream, request.args.get("token", "")
     return uploads.receive(kalla(), token, stream.read, request.content_length, upload_id)
+
+
+@blueprint.post("/api/uploads/workbook")
+@describe(
+    "The sheets of a workbook, and one of them as an uploaded CSV",
+    tag="Uploads",
+    description=(
+        "Send the .xlsx file itself. With sheet, or where one sheet alone is visible, that sheet becomes a CSV upload;"
+        " else choose one of sheets and send the file again. The workbook is not kept."
+    ),
+    request=schemas.TEXT | {"format": "binary"},
+    request_media="application/octet-stream",
+    response=schemas.record(
+        {
+            "filename": schemas.TEXT,
+            "sheets": schemas.listed(
+                schemas.record({"name": schemas.TEXT, "state": schemas.one_of("visible", "hidden", "veryHidden")})
+            ),
+            "sheet": schemas.nullable(schemas.TEXT),
+            "upload": schemas.nullable(
+                schemas.record(
+                    {"upload_id": schemas.UUID, "filename": schemas.TEXT, "s3_uri": schemas.TEXT}
+                    | _COLUMNS
+                    | {"sample": schemas.listed(_ROW, most=10), "holds": schemas.listed(schemas.listed(schemas.TEXT))}
+                )
+            ),
+        }
+    ),
+    errors=(
+        "request.invalid_body",
+        "upload.invalid_name",
+        "upload.unsupported_type",
+        "upload.too_large",
+        "upload.unreadable",
+        "upload.no_space",
+        "workbook.unreadable",
+        "workbook.protected",
+        "workbook.too_large",
+        "workbook.unknown_sheet",
+        "workbook.empty_sheet",
+        "workbook.bad_cell",
+        "workbook.error_cell",
+        "workbook.not_calculated",
+        "workbook.beside_header",
+        "source.busy",
+        "storage.unreachable",
+    ),
+    query=(
+        Query("filename", schemas.TEXT, "the workbook's name", required=True),
+        Query("session_id", schemas.TEXT, "as for a link", required=True),
+        Query("sheet", schemas.TEXT, "the sheet to turn into a CSV"),
+    ),
+)
+def workbook() -> dict[str, Any]:
+    """One request, whatever is asked: nothing of the workbook stays."""
+    asked = request.args
+    return workbooks.take_workbook(
+        kalla(),
+        asked.get("filename", ""),
+        asked.get("session_id", ""),
+        asked.get("sheet") or None,
+        request.stream.read,
+    )
 
 
 @blueprint.post("/api/uploads/preview")

@@ -169,7 +169,7 @@ def _reply_value(session_id: str) -> Any:
     if "file" in request.files:
         files = _files(session_id, "file")
         if not files:
-            raise ServiceError("No file was chosen.", code="upload.empty", hint="Choose a CSV or Parquet file.")
+            raise ServiceError("No file was chosen.", code="upload.empty", hint="Choose a CSV, Parquet or XLSX file.")
         return files[0]
     if form.get("tolerance"):
         return {"tolerance": form["tolerance"]}

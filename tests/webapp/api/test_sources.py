@@ -138,18 +138,25 @@ def test_a_link_moved_later_opens_nothing(client: FlaskClient, data: Path, bank:
     assert (answer.status_code, answer.json["code"]) == (400, "source.path_forbidden")
 
 
-@pytest.mark.parametrize(
-    ("kind", "uri"),
-    [
-        ("elasticsearch", "elasticsearch://es.example:9200?index=i"),
-        ("bigquery", "bigquery://p/d?table=t"),
-    ],
-)
-def test_what_cannot_be_read_yet_can_be_registered(client: FlaskClient, kind: str, uri: str):
-    assert register(client, "later", uri, kind).status_code == 200
+def test_an_index_whose_host_is_not_found(client: FlaskClient):
+    assert (
+        register(client, "later", "elasticsearch://u:sesame@es.invalid:9200?index=i", "elasticsearch").status_code
+        == 200
+    )
     answer = client.get("/api/sources/later/preview")
-    assert answer.status_code == 400
-    assert answer.json["code"] == "source.unsupported_type"
+    assert (answer.status_code, answer.json["code"]) == (502, "source.unreachable")
+    assert "sesame" not in answer.text and "'i'" in answer.json["error"]
+
+
+def test_a_table_of_bigquery_needs_credentials(
+    client: FlaskClient, no_store: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    for name, value in {"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}.items():
+        monkeypatch.setenv(name, value)
+    assert register(client, "later", "bigquery://p/d?table=t", "bigquery").status_code == 200
+    answer = client.get("/api/sources/later/preview")
+    assert (answer.status_code, answer.json["code"]) == (502, "source.access_denied")
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in answer.json["error"]
 
 
 def test_an_object_needs_the_credentials_of_its_store(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
@@ -151,8 +152,25 @@ def test_a_file_is_sent_ahead(tab: Any, parts: Kalla, tmp_path: Path, way: str) 
 def test_a_file_of_another_kind_is_refused_at_once(tab: Any) -> None:
     tab.goto("/sources")
     tab.evaluate(DROP, ["#file", "bank.exe", "x"])
-    tab.locator("[data-upload-words].bad", has_text="CSV or Parquet").wait_for()
+    tab.locator("[data-upload-words].bad", has_text="CSV, Parquet or XLSX").wait_for()
     assert tab.get_by_role("button", name="Upload and register").is_enabled()
+
+
+def test_a_sheet_of_a_workbook_is_chosen(tab: Any, parts: Kalla, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    sheet = book.create_sheet("March")
+    for row in (["ref", "net"], ["007", 18.9]):
+        sheet.append(row)
+    book.save(tmp_path / "ledger.xlsx")
+    tab.goto("/sources")
+    tab.set_input_files("#file", tmp_path / "ledger.xlsx")
+    tab.get_by_label("Sheet of ledger.xlsx").select_option("March")
+    tab.get_by_role("button", name="Take this sheet").click()
+    tab.locator("[data-upload-words]", has_text="1 records, 2 columns").wait_for()
+    tab.get_by_role("button", name="Upload and register").click()
+    tab.get_by_text("uploaded and registered").wait_for()
+    assert parts.sources.list()[0].uri.endswith("/ledger - March.csv")
 
 
 def test_rows_of_a_source_come_after_the_page(tab: Any, stored: dict[str, Any]) -> None:
@@ -203,3 +221,17 @@ def test_a_pressed_button_says_what_it_does(tab: Any, stored: dict[str, Any]) ->
     button.click()
     tab.get_by_role("button", name="Checking").wait_for()
     assert tab.get_by_role("button", name="Checking").get_attribute("aria-disabled") == "true"
+
+
+def test_a_workbook_in_the_conversation_asks_for_its_sheet(tab: Any, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    sheet = book.create_sheet("March")
+    for row in (["ref", "net"], ["007", 18.9]):
+        sheet.append(row)
+    book.save(tmp_path / "ledger.xlsx")
+    tab.goto("/reconcile")
+    tab.set_input_files("#files", tmp_path / "ledger.xlsx")
+    tab.get_by_label("Sheet of ledger.xlsx").select_option("March")
+    tab.get_by_role("button", name="Take this sheet").click()
+    tab.locator("[data-attachments]", has_text="1 records, 2 columns").wait_for()

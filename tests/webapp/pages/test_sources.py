@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from tests.webapp.pages.conftest import Browser, Page, a_recipe
@@ -152,6 +153,23 @@ def test_uploads_that_cannot_be_used(browser: Browser, parts: Kalla, file: Any, 
     page = browser.post("/sources/upload", values, 400)
     assert words in fault(page, "file")
     assert parts.sources.count() == 0
+
+
+def test_a_workbook_becomes_a_source_by_its_sheet(browser: Browser, parts: Kalla) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["ref", "net"])
+    book.active.append(["007", 18.9])
+    book.create_sheet("Notes").append(["x"])
+    out = io.BytesIO()
+    book.save(out)
+    page = browser.post("/sources/upload", {"file": (io.BytesIO(out.getvalue()), "Ledger.xlsx")}, 400)
+    assert "several sheets: 'Sheet', 'Notes'" in fault(page, "file")
+    assert parts.sources.count() == 0
+    file = (io.BytesIO(out.getvalue()), "Ledger.xlsx")
+    page = browser.open(browser.post("/sources/upload", {"file": file, "file_sheet": "Sheet"}))
+    assert "uploaded and registered" in page.text
+    (source,) = parts.sources.list()
+    assert "18.9" in browser.open(f"/sources/{source.alias}/rows").text
 
 
 @pytest.mark.parametrize(

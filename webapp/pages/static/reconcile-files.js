@@ -1,6 +1,6 @@
 // Files of a message: sent ahead one by one with a bar each, looked at once, and named by the message.
 import { announce } from "./page.js";
-import { checkKind, presign, send, words } from "./upload.js";
+import { checkKind, isWorkbook, presign, send, sendWorkbook, words } from "./upload.js";
 
 export class Attachments {
   #list;
@@ -57,6 +57,7 @@ export class Attachments {
 
   #remove(item) {
     item.request?.abort();
+    item.row.dispatchEvent(new Event("gone"));
     item.row.remove();
     this.#items = this.#items.filter((other) => other !== item);
     this.#list.hidden = !this.size;
@@ -95,10 +96,16 @@ class Item {
     this.told.className = "wrap";
     try {
       checkKind(this.file);
-      const at = await presign(this.file, await session());
-      await send(this.file, at.presigned_url, (sent) => this.#say(sent), (request) => (this.request = request));
-      this.told.textContent = `${this.file.name}: reading it …`;
-      this.attachment = await confirm(at, this.file.name);
+      const hear = [(sent) => this.#say(sent), (request) => (this.request = request)];
+      if (isWorkbook(this.file)) {
+        const at = await sendWorkbook(this.file, this.row, ...hear, await session());
+        this.attachment = await confirm(at, at.filename);
+      } else {
+        const at = await presign(this.file, await session());
+        await send(this.file, at.presigned_url, ...hear);
+        this.told.textContent = `${this.file.name}: reading it …`;
+        this.attachment = await confirm(at, this.file.name);
+      }
       const { row_count: rows, columns } = this.attachment;
       this.told.textContent = `${this.file.name}: ${rows.toLocaleString("en")} records, ${columns.length} columns`;
     } catch (error) {

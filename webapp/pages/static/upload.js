@@ -15,7 +15,7 @@ export function words(bytes) {
 }
 
 export function checkKind(file) {
-  if (!/\.(csv|parquet)$/i.test(file.name)) throw new Error("Choose a CSV or Parquet file.");
+  if (!/\.(csv|parquet|xlsx)$/i.test(file.name)) throw new Error("Choose a CSV, Parquet or XLSX file.");
 }
 
 export async function presign(file, session = ownSession) {
@@ -29,19 +29,60 @@ export async function presign(file, session = ownSession) {
   return answer;
 }
 
-export function send(file, address, progress, started) {
+export function send(file, address, progress, started, method = "PUT") {
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", address);
+    request.open(method, address);
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onload = () => {
-      if (request.status < 300) done();
+      if (request.status < 300) done(request.responseText);
       else fail(new Error(errorOf(request.responseText)));
     };
     request.onerror = () => fail(new Error("The connection broke off. Choose the file again."));
     request.onabort = () => fail(new Error("Taken away."));
     started?.(request);
     request.send(file);
+  });
+}
+
+export const isWorkbook = (file) => /\.xlsx$/i.test(file.name);
+
+// The upload that a sheet of a workbook becomes. Of several sheets one is asked for in `box`, and the file sent again.
+export async function sendWorkbook(file, box, progress, started, session = ownSession) {
+  const post = async (sheet) => {
+    const asked = new URLSearchParams({ filename: file.name, session_id: session, ...(sheet && { sheet }) });
+    return JSON.parse(await send(file, `/api/uploads/workbook?${asked}`, progress, started, "POST"));
+  };
+  const listed = await post("");
+  if (listed.upload) return listed.upload;
+  return (await post(await chosen(listed.sheets, file.name, box))).upload;
+}
+
+function chosen(sheets, name, box) {
+  return new Promise((done, fail) => {
+    box.addEventListener("gone", () => fail(new Error("Taken away.")), { once: true });
+    const row = document.createElement("div");
+    row.className = "row";
+    const label = document.createElement("label");
+    label.textContent = `Sheet of ${name} `;
+    const select = document.createElement("select");
+    for (const sheet of sheets) {
+      const words = sheet.state === "visible" ? sheet.name : `${sheet.name} (hidden)`;
+      select.append(new Option(words, sheet.name));
+    }
+    const take = document.createElement("button");
+    take.type = "button";
+    take.className = "tight";
+    take.textContent = "Take this sheet";
+    take.addEventListener("click", () => {
+      row.remove();
+      done(select.value);
+    });
+    label.append(select);
+    row.append(label, take);
+    box.append(row);
+    announce(`${name} has several sheets. Choose one.`);
+    select.focus();
   });
 }
 
@@ -74,11 +115,17 @@ async function upload(input) {
   for (const button of buttons) button.disabled = true;
   try {
     checkKind(file);
-    const { presigned_url: address, s3_uri: uri } = await presign(file);
-    await send(file, address, say);
-    target.value = uri;
+    if (isWorkbook(file)) {
+      const sheet = await sendWorkbook(file, state, say);
+      target.value = sheet.s3_uri;
+      told.textContent = `${sheet.filename}: ${sheet.row_count.toLocaleString("en")} records, ${sheet.columns.length} columns.`;
+    } else {
+      const { presigned_url: address, s3_uri: uri } = await presign(file);
+      await send(file, address, say);
+      target.value = uri;
+      told.textContent = `${file.name}, ${words(file.size)}, is uploaded.`;
+    }
     bar.value = 1;
-    told.textContent = `${file.name}, ${words(file.size)}, is uploaded.`;
     input.required = false;
     input.value = "";
   } catch (error) {

@@ -1,0 +1,1 @@
+"""Tables of BigQuery: one snapshot time, read in the streams of one Storage Read session."""
