@@ -22,6 +22,7 @@ from apache_beam.metrics import Metrics
 
 from pipelines import steps
 from pipelines.errors import recorded
+from pipelines.progress import told_in
 from pipelines.stage import StageTask
 from pipelines.steps import RunState
 from recipe import LEFT, RIGHT
@@ -44,7 +45,7 @@ class _Step(beam.DoFn):
 
     def process(self, element: Any) -> Iterator[Any]:
         Metrics.counter("kalla", f"{self._name}-in").inc()
-        with recorded(self._folder):
+        with recorded(self._folder), told_in(self._folder):
             for result in self._call(element):
                 Metrics.counter("kalla", f"{self._name}-out").inc()
                 yield result

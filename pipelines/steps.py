@@ -21,6 +21,7 @@ from pipelines.keys import KeyFacts, all_rising, count_keys
 from pipelines.layout import Layout, make_layout
 from pipelines.matching import Rows, Sides, lenient, unparsed_tree
 from pipelines.parts import Part
+from pipelines.paths import partial
 from pipelines.relation import Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
@@ -102,9 +103,9 @@ class Summary:
 
 def _keep(folder: Path, name: str, value: object) -> None:
     """Leave a value in the run's private folder for other steps, on whatever worker they run."""
-    partial = folder / f".{name}"
-    partial.write_bytes(pickle.dumps(value))
-    partial.replace(folder / name)
+    written = partial(folder / name)
+    written.write_bytes(pickle.dumps(value))
+    written.replace(folder / name)
 
 
 def _kept(folder: Path, name: str, kind: type[_T]) -> _T:

@@ -1,0 +1,36 @@
+"""The interface of runners of clusters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+Build = Callable[[Any], None]
+"""Adds a run's steps to a ``beam.Pipeline``."""
+
+
+class Job(Protocol):
+    """A submitted pipeline."""
+
+    @property
+    def logs(self) -> list[str]:
+        """What the job server told of it so far."""
+
+    def state(self) -> int:
+        """Its ``JobState``."""
+
+    def wait(self) -> None:
+        """Until it is done, passing its workers' events on. Raises what made it fail, ``run.cancelled`` once it was
+        told to stop."""
+
+
+class Runner(Protocol):
+    """``name`` is ``flink`` or ``spark``."""
+
+    name: str
+
+    def submit(self, build: Build, folder: Path, run_id: str, stop: threading.Event) -> Job:
+        """Start the pipeline that ``build`` describes. ``folder`` is the run's scratch folder, which every worker sees
+        at the same path; ``stop`` may be set at any time, also by a signal handler."""

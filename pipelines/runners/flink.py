@@ -1,0 +1,50 @@
+"""Flink: a session cluster with Beam's job server before it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.request
+from typing import Any
+
+from pipelines.runners.portable import ClusterRunner
+
+_SECONDS = 4.0
+
+
+class FlinkRunner(ClusterRunner):
+    name = "flink"
+    # Less than Flink's delay before it tries again: a worker that died must be gone by then, not be found once more.
+    keep_workers_millis = 500
+
+    def detail(self, job_id: str) -> str:
+        """The root exception that the JobManager keeps of the job."""
+        found = self._job(job_id)
+        if found is None:
+            return ""
+        told = self._ask(f"jobs/{found['jid']}/exceptions") or {}
+        entries = told.get("exceptionHistory", {}).get("entries", [])
+        texts = [str(entry.get("stacktrace", "")) for entry in entries]
+        return "\n".join([str(told.get("root-exception") or ""), *texts])
+
+    def end(self, job_id: str) -> None:
+        found = self._job(job_id)
+        if found is not None and found["state"] not in ("FINISHED", "FAILED", "CANCELED"):
+            self._ask(f"jobs/{found['jid']}?mode=cancel", "PATCH")
+
+    def _job(self, job_id: str) -> dict[str, Any] | None:
+        """Flink's own entry of a job: the job server calls it by the first part of its own id."""
+        overview = self._ask("jobs/overview") or {}
+        for job in overview.get("jobs", []):
+            if job_id.startswith(job["name"]):
+                return dict(job)
+        return None
+
+    def _ask(self, path: str, method: str = "GET") -> dict[str, Any] | None:
+        if self.cluster.master_url is None:
+            return None
+        request = urllib.request.Request(f"{self.cluster.master_url.rstrip('/')}/{path}", method=method)  # noqa: S310
+        with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+            found = json.load(answer)
+            return found if isinstance(found, dict) else None
+        return None
