@@ -82,7 +82,7 @@ def port_of(service: dict[str, Any]) -> str:
     """Where one of our services listens."""
     environment, command = service.get("environment", {}), service["command"]
     if "--port" in command:
-        return str(command[command.index("--port") + 1])
+        return str(command[command.index("--port") + 1]).removeprefix(":")  # the store's names an address
     if "part" in command:
         return {"jobmanager": str(REST_PORT), "taskmanager": str(WORKER_PORT)}[command[command.index("part") + 1]]
     return str(environment.get("PORT") or environment.get("HTTP_PORT"))
@@ -91,7 +91,7 @@ def port_of(service: dict[str, Any]) -> str:
 def test_every_part_reaches_the_others_and_shares_one_folder() -> None:
     known = dict(documents())["docker-compose.cluster.yml"]["services"]
     for name, service in known.items():
-        if name == "postgres":
+        if name in ("postgres", "store"):
             continue
         if name != "app":
             assert service["volumes"] == ["data:/srv/kalla/data"], name
@@ -138,20 +138,27 @@ def test_images_are_pinned_and_hold_no_password(file: str, name: str, service: d
         assert set(service["environment"]) <= allowed
 
 
-def test_uploads_and_evidence_lie_in_a_store_that_app_and_runner_share() -> None:
-    known = dict(documents())["docker-compose.single.yml"]["services"]
-    app, runner = known["app"]["environment"], known["runner"]["environment"]
+@pytest.mark.parametrize(("file", "document"), documents())
+def test_uploads_and_evidence_lie_in_a_store_that_all_who_read_and_write_share(
+    file: str, document: dict[str, Any]
+) -> None:
+    known = document["services"]
+    app = known["app"]["environment"]
     names = ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_PUBLIC_ENDPOINT")
-    assert {n: app[n] for n in names} == {n: runner[n] for n in names}
+    readers = ["runner", *(name for name, service in known.items() if "worker" in service.get("command", ()))]
+    assert len(readers) == (3 if "cluster" in file else 1)
+    for reader in readers:
+        assert {n: app[n] for n in names} == {n: known[reader]["environment"][n] for n in names}
     store = known[str(app["S3_ENDPOINT"]).removeprefix("http://").partition(":")[0]]
     assert store["environment"] == {"ROOT_ACCESS_KEY": app["S3_ACCESS_KEY"], "ROOT_SECRET_KEY": app["S3_SECRET_KEY"]}
     for user in ("app", "runner"):
         assert known[user]["depends_on"]["store"] == {"condition": "service_healthy"}
 
 
-def test_the_store_starts_with_the_command_of_the_file(tmp_path: Path) -> None:
+def test_the_store_starts_with_the_command_of_the_files(tmp_path: Path) -> None:
     """The image's program is the one that the tests use; its health check answers."""
-    service = yaml.safe_load((ROOT / "docker-compose.single.yml").read_text())["services"]["store"]
+    service, *others = [document["services"]["store"] for _, document in documents()]
+    assert others == [service]
     assert service["image"].partition(":")[2] == VERSITYGW_MODULE.partition("@")[2]
     try:
         program = versitygw_program()
