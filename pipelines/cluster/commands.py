@@ -123,8 +123,8 @@ def flink_task_manager(configuration: Path, memory_mib: int = 640) -> Command:
 def flink_job_server(
     master: str, configuration: Path, staging: Path, port: int, artifact_port: int, bind: str = "127.0.0.1"
 ) -> Command:
-    """Beam's job server for Flink; ``master`` is the REST address as host:port."""
-    main = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+    """Beam's job server for Flink, which sends no jars; ``master`` is the REST address as host:port."""
+    main = "org.kalla.flink.JobServer"
     arguments = [
         f"--flink-master={master}",
         f"--flink-conf-dir={configuration}",
