@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 
-from apache_beam.runners.worker.sdk_worker import SdkHarness
-
+from pipelines.loading import loading_beam
 from pipelines.parent import end_with_parent
+
+with loading_beam():
+    from apache_beam.runners.worker.sdk_worker import SdkHarness
 
 
 def main(arguments: list[str]) -> int:

@@ -16,11 +16,14 @@ import threading
 from typing import Any
 
 import grpc
-from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
-from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
 from pipelines.cluster.handshake import refusal
+from pipelines.loading import loading_beam
 from pipelines.parent import PARENT_VARIABLE, end_with_parent
+
+with loading_beam():
+    from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+    from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
 _log = logging.getLogger(__name__)
 _END_SECONDS = 5

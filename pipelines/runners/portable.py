@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from apache_beam import Pipeline
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.portability.api import beam_job_api_pb2 as api
-from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines.cluster.handshake import greeting, refused
 from pipelines.errors import PipelineError, recorded_failure
+from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
 from pipelines.runners.base import Build
 from pipelines.runners.causes import BUSY, cause, shortened
+
+with loading_beam():
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.portability.api import beam_job_api_pb2 as api
+    from apache_beam.runners.portability.portable_runner import PortableRunner
 
 _POLL_SECONDS = 0.25
 _SUBMIT_SECONDS = 30
