@@ -61,6 +61,11 @@ class WorkerEvents:
         self._folder = folder
         self._read: dict[Path, int] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether any worker has told anything yet."""
+        return any(self._read.values())
+
     def replay(self) -> None:
         """Send every event that is new since the last call."""
         fd = os.environ.get(FD_VARIABLE)

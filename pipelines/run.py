@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -156,9 +157,11 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
 
 def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks: list[StageTask]) -> None:
     from pipelines.build import build
+    from pipelines.runners.base import Folders
     from pipelines.runners.submit import run_on_cluster
 
-    run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks), state.folder)
+    folders = Folders(state.folder, Path(state.evidence).parent)
+    run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks), folders)
 
 
 def _manifest(

@@ -54,7 +54,9 @@ def options(found: LocalCluster, **more: Any) -> ClusterOptions:
     return replace(given, **more)
 
 
-def on(found: LocalCluster, recipe: dict[str, Any], output: Path, **more: Any) -> dict[str, Any]:
-    """A whole run on a cluster, in its own process; the outcome."""
-    asked = request(recipe, output, runner=found.kind, cluster=options(found), **more)
+def on(
+    found: LocalCluster, recipe: dict[str, Any], output: Path, settings: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """A whole run on a cluster, in its own process; the outcome. ``settings`` replaces some that point at it."""
+    asked = request(recipe, output, **{"runner": found.kind, "cluster": options(found, **settings or {})} | more)
     return launch(asked, timeout=600)

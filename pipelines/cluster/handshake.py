@@ -12,6 +12,7 @@ import re
 import secrets
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,6 +25,15 @@ _REFUSAL = re.compile(r"\[(run\.[a-z_]+)\] (.*?) \[hint\] (.*?) \[end\]", re.DOT
 _PACKAGES = ("apache-beam", "duckdb", "pyarrow")
 
 
+@dataclass(frozen=True)
+class Folders:
+    """The two folders of a run that driver and workers must share; the second may hold the first."""
+
+    scratch: Path
+    evidence: Path
+    """Where parts lie until the commit; not the folder that becomes the output, which holds nothing else."""
+
+
 def versions() -> dict[str, str]:
     """What must be the same where a run is planned and where its steps run."""
     found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
@@ -33,11 +43,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def greeting(folder: Path) -> dict[str, str]:
-    """The parameters for a run whose scratch folder is ``folder``; leaves a token there."""
+def greeting(folders: Folders) -> dict[str, str]:
+    """The parameters for a run in ``folders``; leaves a token in both."""
     token = secrets.token_hex(16)
-    (folder / _TOKEN).write_text(token, encoding="ascii")
-    return {"folder": str(folder), "token": token, **versions()}
+    named = {"scratch": str(folders.scratch), "evidence": str(folders.evidence)}
+    for folder in named.values():
+        (Path(folder) / _TOKEN).write_text(token, encoding="ascii")
+    return {**named, "token": token, **versions()}
 
 
 def refusal(parameters: Mapping[str, str]) -> str | None:
@@ -55,22 +67,27 @@ def refusal(parameters: Mapping[str, str]) -> str | None:
                 f"The worker pool runs {name} {mine[name]}, the run was planned with {name} {wanted}.",
                 "Install the same version of Kalla and Python on every worker.",
             )
-    folder = parameters["folder"]
+    for folder in (parameters.get("scratch", ""), parameters.get("evidence", "")):
+        if not _is_shared(folder, parameters["token"]):
+            return _text(
+                FOLDER_NOT_SHARED,
+                f"A worker cannot read and write the run's folder {folder}.",
+                "Write evidence (--output) and scratch data (--staging, KALLA_STAGING) to folders that every worker "
+                "mounts at the same path.",
+            )
+    return None
+
+
+def _is_shared(folder: str, token: str) -> bool:
     try:
-        shared = (Path(folder) / _TOKEN).read_text(encoding="ascii") == parameters["token"]
-        if shared:
-            probe = Path(folder) / f"{_TOKEN}-{secrets.token_hex(4)}"
-            probe.touch()
-            probe.unlink()
+        if (Path(folder) / _TOKEN).read_text(encoding="ascii") != token:
+            return False
+        probe = Path(folder) / f"{_TOKEN}-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
     except (OSError, ValueError):
-        shared = False
-    if shared:
-        return None
-    return _text(
-        FOLDER_NOT_SHARED,
-        f"A worker cannot read and write the run's folder {folder}.",
-        "Write evidence to a folder that is mounted at the same path on every worker.",
-    )
+        return False
+    return True
 
 
 def _text(code: str, message: str, hint: str) -> str:

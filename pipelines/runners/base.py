@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
+
+from pipelines.cluster.handshake import Folders
+
+__all__ = ["Build", "Folders", "Job", "Runner"]
 
 Build = Callable[[Any], None]
 """Adds a run's steps to a ``beam.Pipeline``."""
@@ -31,6 +34,6 @@ class Runner(Protocol):
 
     name: str
 
-    def submit(self, build: Build, folder: Path, run_id: str, stop: threading.Event) -> Job:
-        """Start the pipeline that ``build`` describes. ``folder`` is the run's scratch folder, which every worker sees
-        at the same path; ``stop`` may be set at any time, also by a signal handler."""
+    def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> Job:
+        """Start the pipeline that ``build`` describes, once the cluster has room. Every worker sees ``folders`` at the
+        same path; ``stop`` may be set at any time, also by a signal handler."""

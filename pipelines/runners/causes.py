@@ -6,18 +6,18 @@ import re
 
 from pipelines.errors import PipelineError
 
-BUSY = "Only one SparkContext should be running"
+NO_POOL, NO_SLOTS = "run.worker_pool_unreachable", "run.cluster_busy"
 _MOST = 400
 _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
     (
         re.compile(r"ExternalEnvironmentFactory.*UNAVAILABLE|UNAVAILABLE.*ExternalEnvironmentFactory", re.DOTALL),
-        "run.worker_pool_unreachable",
+        NO_POOL,
         "No pool of Python workers answers on a machine of the cluster.",
         "Start `kalla worker` on every machine, at the address in KALLA_WORKER_POOL.",
     ),
     (
         re.compile(r"NoResourceAvailableException|Slot request bulk is not fulfillable"),
-        "run.cluster_busy",
+        NO_SLOTS,
         "The cluster has not enough free slots for the run.",
         "Start more workers, lower KALLA_PARALLELISM, or wait for other jobs to end.",
     ),

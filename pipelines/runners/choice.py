@@ -32,6 +32,7 @@ def choose_runner(asked: str, cluster: ClusterOptions) -> Choice:
 
     try:
         found = probe(cluster, None if asked == "auto" else asked)
+        _check_slots(cluster, found.kind, found.slots)
     except PipelineError as error:
         if asked != "auto":
             raise
@@ -41,3 +42,13 @@ def choose_runner(asked: str, cluster: ClusterOptions) -> Choice:
     parallelism = cluster.parallelism or found.slots or 2
     why = "asked for" if asked != "auto" else f"a cluster answers at {cluster.job_endpoint}"
     return Choice(found.kind, f"Runner {found.kind}: {why}; {parallelism} steps at once.", parallelism)
+
+
+def _check_slots(cluster: ClusterOptions, kind: str, slots: int | None) -> None:
+    """Flink waits in vain for slots that no TaskManager has; Spark's steps take turns."""
+    if kind == "flink" and slots is not None and (cluster.parallelism or 1) > slots:
+        raise PipelineError(
+            f"The Flink has {slots} slots, and {cluster.parallelism} steps at once were asked for.",
+            code="run.cluster_busy",
+            hint="Start more TaskManagers, or lower --parallelism (KALLA_PARALLELISM).",
+        )

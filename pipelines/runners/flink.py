@@ -7,6 +7,7 @@ import json
 import urllib.request
 from typing import Any
 
+from pipelines.runners.causes import NO_SLOTS, cause
 from pipelines.runners.portable import ClusterRunner
 
 _SECONDS = 4.0
@@ -16,6 +17,17 @@ class FlinkRunner(ClusterRunner):
     name = "flink"
     # Less than Flink's delay before it tries again: a worker that died must be gone by then, not be found once more.
     keep_workers_millis = 500
+
+    def has_room(self) -> bool:
+        """Flink would take the job at once, and fail it a minute later for want of slots."""
+        overview = self._ask("overview")
+        if overview is None or not overview.get("jobs-running"):
+            return True
+        return int(overview.get("slots-available", 0)) >= self.parallelism
+
+    def was_taken(self, text: str) -> bool:
+        known = cause(text)
+        return known is not None and known.code == NO_SLOTS and not self.has_room()
 
     def detail(self, job_id: str) -> str:
         """The root exception that the JobManager keeps of the job."""

@@ -20,8 +20,8 @@ from pipelines.errors import PipelineError, recorded_failure
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
-from pipelines.runners.base import Build
-from pipelines.runners.causes import BUSY, cause, shortened
+from pipelines.runners.base import Build, Folders
+from pipelines.runners.causes import NO_POOL, cause, shortened
 
 with loading_beam():
     from apache_beam import Pipeline
@@ -32,12 +32,13 @@ with loading_beam():
 _POLL_SECONDS = 0.25
 _SUBMIT_SECONDS = 30
 _AGAIN_SECONDS = 1.0
+_ASK_SECONDS = 2.0
 _ENDED = {api.JobState.DONE, api.JobState.FAILED, api.JobState.CANCELLED, api.JobState.DRAINED}
 
 
 class PortableJob:
-    """One job at a job server, submitted again while the server is busy with another run, and stopped there once
-    ``stop`` is set."""
+    """One job at a job server, submitted once the cluster has room, again where another run was quicker, and stopped
+    there once ``stop`` is set."""
 
     def __init__(
         self, runner: ClusterRunner, pipeline: Pipeline, options: PipelineOptions, folder: Path, stop: threading.Event
@@ -45,9 +46,14 @@ class PortableJob:
         self._runner, self._options, self._folder, self._cancelled = runner, options, folder, stop
         self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
         self._messages: list[tuple[int, str]] = []
+        self._asked = 0.0
         self._submit()
 
     def _submit(self) -> None:
+        while not self._runner.has_room() and not self._cancelled.is_set():
+            self._cancelled.wait(_AGAIN_SECONDS)
+        if self._cancelled.is_set():
+            raise _cancelled()
         self._messages.clear()
         handle = PortableRunner().create_job_service(self._options)
         self._service = handle.job_service
@@ -69,10 +75,14 @@ class PortableJob:
         return [text for _, text in self._messages]
 
     def state(self) -> int:
-        """The job's state, of ``JobState``. Raises PipelineError when the job server is gone."""
+        """The job's state, of ``JobState``.
+
+        Raises PipelineError when the job server is gone; the master may still be there, and is asked to stop the job.
+        """
         try:
             found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=10).state
         except grpc.RpcError as error:
+            self._runner.end(self._id)
             raise PipelineError(
                 f"The job server stopped answering ({error.code().name}).",
                 code="run.cluster_lost",
@@ -91,21 +101,35 @@ class PortableJob:
                 return
             if self._cancelled.is_set() or state == api.JobState.CANCELLED:
                 self._end()
-                raise PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
+                raise _cancelled()
             if state in _ENDED:
                 text = self._failure()
-                if BUSY in text:
+                if self._runner.was_taken(text):
                     time.sleep(_AGAIN_SECONDS)
                     self._submit()
                     continue
                 raise self._explained(text)
-            if self._is_hopeless():
+            hopeless = self._hopeless(events)
+            if hopeless is not None:
                 self._end()
-                raise recorded_failure(str(self._folder), PipelineError(self._failure()))
+                raise hopeless
             time.sleep(_POLL_SECONDS)
 
-    def _is_hopeless(self) -> bool:
-        """Whether a step failed in a way that trying it again cannot mend: a cluster would try all the same."""
+    def _hopeless(self, events: WorkerEvents) -> Exception | None:
+        """What trying again cannot mend, though a cluster would: a step's own failure, a worker that was refused, or no
+        pool where not one step has run."""
+        if self._failed_for_good():
+            return recorded_failure(str(self._folder), PipelineError("A step failed."))
+        if time.monotonic() - self._asked < _ASK_SECONDS:
+            return None
+        self._asked = time.monotonic()
+        detail = self._runner.detail(self._id)
+        known = refused(detail)
+        if known is None and not events.any and (found := cause(detail)) is not None and found.code == NO_POOL:
+            known = found
+        return known
+
+    def _failed_for_good(self) -> bool:
         path = self._folder / "failure.json"
         if not path.exists() or not path.stat().st_size:
             return False
@@ -146,6 +170,10 @@ class PortableJob:
         self._runner.end(self._id)
 
 
+def _cancelled() -> PipelineError:
+    return PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
+
+
 class ClusterRunner:
     """What Flink and Spark have in common."""
 
@@ -155,9 +183,10 @@ class ClusterRunner:
     def __init__(self, cluster: ClusterOptions, parallelism: int) -> None:
         self.cluster, self.parallelism = cluster, parallelism
 
-    def submit(self, build: Build, folder: Path, run_id: str, stop: threading.Event) -> PortableJob:
+    def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> PortableJob:
         """Raises PipelineError when the job server does not take the job."""
-        options = PipelineOptions(self._arguments(folder, run_id))
+        folder = folders.scratch
+        options = PipelineOptions(self._arguments(folders, run_id))
         pipeline = Pipeline(runner=PortableRunner(), options=options)
         build(pipeline)
         try:
@@ -169,11 +198,11 @@ class ClusterRunner:
                 hint="Look at its log; it must reach the cluster's master.",
             ) from error
 
-    def _arguments(self, folder: Path, run_id: str) -> list[str]:
+    def _arguments(self, folders: Folders, run_id: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
-        nothing = folder / "nothing.txt"
+        nothing = folders.scratch / "nothing.txt"
         nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
-        environment = {"url": self.cluster.worker_pool, "params": greeting(folder)}
+        environment = {"url": self.cluster.worker_pool, "params": greeting(folders)}
         return [
             f"--job_endpoint={self.cluster.job_endpoint}",
             f"--job_name=kalla-{run_id}",
@@ -187,8 +216,16 @@ class ClusterRunner:
             "--no_pipeline_type_check",
         ]
 
+    def has_room(self) -> bool:
+        """Whether a job need not wait for others to end; True where the cluster does not tell."""
+        return True
+
+    def was_taken(self, text: str) -> bool:
+        """Whether a job failed with ``text`` because another one has what it needs: it is submitted again."""
+        return False
+
     def detail(self, job_id: str) -> str:
-        """What the master knows of a failed job's cause; empty where it is not asked."""
+        """What the master knows of why a job failed or is tried again; empty where it is not asked."""
         return ""
 
     def end(self, job_id: str) -> None:

@@ -6,12 +6,11 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from pipelines.errors import recorded_failure
 from pipelines.options import RunRequest
-from pipelines.runners.base import Runner
+from pipelines.runners.base import Folders, Runner
 from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner
 from pipelines.runners.spark import SparkRunner
@@ -19,17 +18,17 @@ from pipelines.runners.spark import SparkRunner
 _RUNNERS = {"flink": FlinkRunner, "spark": SparkRunner}
 
 
-def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], None], folder: Path) -> None:
-    """Run the pipeline that ``build`` describes; ``folder`` is the run's scratch folder, shared with every worker.
+def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], None], folders: Folders) -> None:
+    """Run the pipeline that ``build`` describes; every worker must see ``folders`` at the same path.
 
     Raises what a step recorded, else the cluster's own cause as a PipelineError.
     """
     try:
         runner: Runner = _RUNNERS[choice.runner](request.cluster, choice.parallelism)
         with _stopped_by_signal() as stop:
-            runner.submit(build, folder, request.run_id, stop).wait()
+            runner.submit(build, folders, request.run_id, stop).wait()
     except Exception as error:
-        raise recorded_failure(str(folder), error) from error
+        raise recorded_failure(str(folders.scratch), error) from error
 
 
 @contextlib.contextmanager

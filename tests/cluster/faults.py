@@ -1,9 +1,10 @@
-"""What must hold when something dies, is stopped or was never there, as functions over a running cluster."""
+"""What must hold when something dies or is stopped in the middle of a run, as functions over a running cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -14,10 +15,10 @@ from typing import Any
 
 import psutil
 
+from pipelines.cluster.commands import flink_task_manager
 from pipelines.cluster.local import LocalCluster, fetch_json
-from pipelines.cluster.processes import free_port
 from pipelines.launch import Event, launch
-from tests.cluster.scenarios import same_evidence, sample
+from tests.cluster.scenarios import Ground, same_evidence, sample
 from tests.clusters import on, options
 from tests.helpers import request
 
@@ -34,36 +35,43 @@ def until(ready: Callable[[], Any], what: str) -> Any:
 
 
 @contextlib.contextmanager
-def started(found: LocalCluster, recipe: dict[str, Any], output: Path, **more: Any) -> Iterator[dict[str, Any]]:
-    """A run on a thread; ``run["pid"]``, ``run["events"]`` and, after the block, ``run["outcome"]``."""
-    run: dict[str, Any] = {"events": []}
-    asked = request(recipe, output, runner=found.kind, cluster=options(found), **more)
+def in_the_middle(ground: Ground, output: Path) -> Iterator[dict[str, Any]]:
+    """The block runs while steps of a run are at work on the cluster: some have told their end, others have not.
+
+    ``run["asked"]`` is the request, ``run["pid"]`` its process and, after the block, ``run["outcome"]`` its end.
+    """
+    asked = request(
+        ground.large, output, runner=ground.found.kind, cluster=options(ground.found), strategy="shuffle"
+    )  # fmt: skip
+    run: dict[str, Any] = {"asked": asked}
+    at_work = threading.Event()
 
     def note(event: Event) -> None:
-        run["events"].append(event)
+        if event["event"] == "staged":
+            at_work.set()
 
     def go() -> None:
         run["outcome"] = launch(asked, note, timeout=600, on_start=lambda pid: run.update(pid=pid))
 
     thread = threading.Thread(target=go, daemon=True)
     thread.start()
+    until(lambda: at_work.is_set() or "outcome" in run, "the first step")
+    assert "outcome" not in run, run["outcome"]
     yield run
     thread.join(600)
     assert "outcome" in run, "the run did not end"
 
 
-def at_work(run: dict[str, Any]) -> bool:
-    """Whether steps run on the cluster: their events have come back."""
-    return any(event["event"] in ("staged", "side") for event in run["events"])
-
-
-def right_or_nothing(outcome: dict[str, Any], output: Path, truth: Path) -> None:
+def right_or_nothing(ground: Ground, outcome: dict[str, Any], output: Path) -> None:
     """A run ends right, or fails with a code and leaves nothing: never half evidence, never another count."""
     if outcome["status"] == "completed":
-        same_evidence(output, truth)
+        same_evidence(output, ground.large_truth)
         return
-    assert outcome["error"]["code"] not in ("internal.error", "run.failed"), outcome
-    assert outcome["error"]["message"]
+    assert outcome["error"]["code"] not in ("internal.error", "run.failed", "run.cluster_failed"), outcome
+    left_nothing(output)
+
+
+def left_nothing(output: Path) -> None:
     assert not output.exists()
     assert not list(output.parent.glob(f".{output.name}.kalla-*"))
 
@@ -75,71 +83,94 @@ def python_workers(found: LocalCluster) -> list[psutil.Process]:
     return []
 
 
-def a_python_worker_is_killed(found: LocalCluster, recipe: dict[str, Any], output: Path, truth: Path) -> None:
-    with started(found, recipe, output, strategy="shuffle") as run:
-        until(lambda: at_work(run) or "outcome" in run, "the first step")
-        for worker in python_workers(found)[:1]:
-            worker.send_signal(signal.SIGKILL)
-    right_or_nothing(run["outcome"], output, truth)
+def a_python_worker_is_killed(ground: Ground) -> None:
+    output = ground.folder / "worker-killed"
+    with in_the_middle(ground, output) as run:
+        killed = python_workers(ground.found)
+        assert killed
+        killed[0].send_signal(signal.SIGKILL)
+    right_or_nothing(ground, run["outcome"], output)
 
 
-def a_machine_is_killed(found: LocalCluster, recipe: dict[str, Any], output: Path, truth: Path) -> None:
-    """A TaskManager is killed in the middle; another has taken its place by the time the cluster tries again."""
-    from pipelines.cluster.commands import flink_task_manager
-
-    with started(found, recipe, output, strategy="shuffle") as run:
-        until(lambda: at_work(run) or "outcome" in run, "the first step")
-        name = found.workers[0]
-        killed = found.processes.get(name)
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.wait(60)
-        configuration = found.processes.logs.parent / "conf"
-        found.processes.start(name, flink_task_manager(configuration))
-    right_or_nothing(run["outcome"], output, truth)
+def a_machine_is_killed(ground: Ground) -> None:
+    """A TaskManager is killed; another has taken its place by the time the cluster tries again."""
+    output = ground.folder / "machine-killed"
+    with in_the_middle(ground, output) as run:
+        name = ground.found.workers[0]
+        _kill(ground.found, name)
+        ground.found.processes.start(name, flink_task_manager(ground.found.processes.logs.parent / "conf"))
+    right_or_nothing(ground, run["outcome"], output)
+    until(lambda: fetch_json(f"{ground.found.master_url}/overview")["taskmanagers"] == 2, "the new TaskManager")
 
 
-def cancelled(found: LocalCluster, recipe: dict[str, Any], output: Path) -> None:
+def a_spark_worker_is_killed(ground: Ground) -> None:
+    """A worker is killed with its executor; the other one is left."""
+    output = ground.folder / "machine-killed"
+    with in_the_middle(ground, output) as run:
+        _kill(ground.found, ground.found.workers[0])
+    right_or_nothing(ground, run["outcome"], output)
+
+
+def the_job_server_is_killed(ground: Ground) -> None:
+    """The run fails at once, and its job, of which the master alone still knows, does not go on."""
+    output = ground.folder / "server-killed"
+    with in_the_middle(ground, output) as run:
+        _kill(ground.found, "jobserver")
+    assert run["outcome"]["error"]["code"] == "run.cluster_lost", run["outcome"]
+    left_nothing(output)
+    assert _ended_as(ground.found, run["asked"].run_id) == "CANCELED"
+
+
+def _kill(found: LocalCluster, name: str) -> None:
+    killed = found.processes.get(name)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait(60)
+
+
+def a_run_is_cancelled(ground: Ground) -> None:
     """A run that is asked to end takes its job with it, and leaves nothing."""
-    with started(found, recipe, output, strategy="shuffle") as run:
-        until(lambda: at_work(run), "the first step")
+    output = ground.folder / "cancelled"
+    with in_the_middle(ground, output) as run:
         os.kill(run["pid"], signal.SIGTERM)
     assert run["outcome"]["status"] == "failed", run["outcome"]
     assert run["outcome"]["error"]["code"] == "run.cancelled"
-    assert not output.exists()
-    until(lambda: not _running_jobs(found), "the end of the job")
+    left_nothing(output)
+    if ground.found.kind == "flink":
+        assert _ended_as(ground.found, run["asked"].run_id) == "CANCELED"
+    else:
+        until(lambda: not fetch_json(f"{ground.found.master_url}/json/")["activeapps"], "the end of the application")
 
 
-def _running_jobs(found: LocalCluster) -> list[Any]:
-    jobs = (fetch_json(f"{found.master_url}/jobs/overview") or {"jobs": []})["jobs"]
-    return [job for job in jobs if job["state"] not in ("FINISHED", "FAILED", "CANCELED")]
+def _ended_as(found: LocalCluster, run_id: str) -> str:
+    """How the JobManager says that the job of a run ended, once it has."""
+
+    def ended() -> str | None:
+        jobs = fetch_json(f"{found.master_url}/jobs/overview")["jobs"]
+        [job] = [job for job in jobs if job["name"] == f"kalla-{run_id}"]
+        return job["state"] if job["state"] in ("FINISHED", "FAILED", "CANCELED") else None
+
+    return str(until(ended, "the end of the job"))
 
 
-def the_pool_is_down(found: LocalCluster, output: Path) -> None:
-    away = options(found, worker_pool=f"127.0.0.1:{free_port()}")
-    asked = request(sample(), output, runner=found.kind, cluster=away)
-    outcome = launch(asked, timeout=300)
-    assert outcome["status"] == "failed"
-    assert outcome["error"]["code"] == "run.worker_pool_unreachable", outcome
-    assert "kalla worker" in outcome["error"]["message"]
-    assert not output.exists()
-
-
-def a_bad_record_is_told_at_once(found: LocalCluster, folder: Path) -> None:
+def a_bad_record_is_told_at_once(ground: Ground) -> None:
     """A failure of a step, not of the cluster: its own code, and no second try."""
-    bad = folder / "bad.csv"
+    bad = ground.folder / "bad.csv"
     bad.write_text('id,ref\n1,a\n2,"b\n', encoding="utf-8")
     recipe = sample()
     recipe["sources"]["left"]["uri"] = str(bad)
     recipe["sources"]["left"]["primary_key"] = ["id"]
     recipe["match_sql"] = "SELECT l.id FROM left_src l JOIN right_src r ON l.ref = r.payment_id"
-    outcome = on(found, recipe, folder / "bad")
+    outcome = on(ground.found, recipe, ground.folder / "bad")
     assert outcome["status"] == "failed"
     assert outcome["error"]["code"].startswith("source."), outcome
 
 
-def no_port_is_left(found: LocalCluster) -> None:
-    """Everything has ended with its cluster."""
-    for address in (found.endpoint, found.worker_pool):
+def no_process_is_left(found: LocalCluster) -> None:
+    """Everything has ended with its cluster: no port answers, no process has its folder in its command."""
+    for address in (found.endpoint, found.worker_pool, re.sub("^http://", "", found.master_url)):
         host, _, port = address.partition(":")
         with socket.socket() as probe:
             assert probe.connect_ex((host, int(port))) != 0
+    folder = str(found.processes.logs.parent)
+    living = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or ())]
+    assert not living

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from pipelines.cluster.handshake import greeting, refusal, refused, versions
+from pipelines.cluster.handshake import Folders, greeting, refusal, refused, versions
 from pipelines.cluster.processes import free_port
 from pipelines.errors import PipelineError
 from pipelines.options import ClusterOptions
@@ -102,6 +102,8 @@ def test_a_cluster_that_cannot_be_used_is_refused_with_what_to_change() -> None:
             assert refused_with("flink", ClusterOptions(endpoint, master_url=url)) == "run.cluster_unreachable"
         with master(FLINK | {"flink-version": "1.20.1"}) as url:
             assert refused_with("flink", ClusterOptions(endpoint, master_url=url)) == "run.cluster_version"
+        with master(FLINK) as url:
+            assert refused_with("flink", ClusterOptions(endpoint, master_url=url, parallelism=7)) == "run.cluster_busy"
         with master(FLINK | {"slots-total": 0}) as url:
             assert refused_with("flink", ClusterOptions(endpoint, master_url=url)) == "run.cluster_busy"
     with job_server(b"spark_master") as endpoint:
@@ -130,22 +132,25 @@ def test_a_named_cluster_that_is_away_fails_and_leaves_nothing(tmp_path: Path) -
 
 
 def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
-    told = greeting(tmp_path)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    told = greeting(Folders(scratch, tmp_path))
     assert refusal(told) is None
     assert refusal({}) is None  # another program's job
     for change, code in (
         ({"python": "2.7"}, "run.worker_version"),
         ({"kalla": "0.0.1"}, "run.worker_version"),
-        ({"folder": str(tmp_path / "elsewhere")}, "run.folder_not_shared"),
+        ({"scratch": str(tmp_path / "elsewhere")}, "run.folder_not_shared"),
+        ({"evidence": str(tmp_path / "elsewhere")}, "run.folder_not_shared"),
         ({"token": "another"}, "run.folder_not_shared"),
-        ({"folder": "\0"}, "run.folder_not_shared"),
+        ({"scratch": "\0"}, "run.folder_not_shared"),
     ):
         said = refusal(told | change)
         assert said is not None
         error = refused(f"java.lang.RuntimeException: {said}\n\tat somewhere")
         assert error is not None and error.code == code and error.hint
     assert set(versions()) == {"python", "kalla", "apache-beam", "duckdb", "pyarrow"}
-    assert [p.name for p in tmp_path.iterdir()] == ["shared-with-workers"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["scratch", "shared-with-workers", "shared-with-workers"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs on a real Flink session cluster: the same rows as on one machine."""
+"""Runs on a real Flink session cluster: the same rows as on one machine, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import faults, scenarios
-from tests.cluster.data import ledger_and_bank
+from tests.cluster import faults, scenarios, setups
+from tests.cluster.scenarios import Ground
 from tests.clusters import cluster, needs_java
-from tests.helpers import drive
 
 pytestmark = [needs_java("flink"), pytest.mark.timeout(1200)]
 
 
-def test_the_same_rows_as_on_one_machine(tmp_path: Path) -> None:
+def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
     with cluster("flink", tmp_path / "cluster") as found:
-        scenarios.sample_is_true(found, tmp_path)
-        scenarios.large_rows_agree(found, tmp_path, ("shuffle", "broadcast", "local"))
-        scenarios.two_runs_at_once(found, tmp_path)
-        scenarios.postgres_is_read_at_one_moment(found, tmp_path)
-
-
-def test_faults_end_right_or_with_a_cause(tmp_path: Path) -> None:
-    recipe = ledger_and_bank(tmp_path)
-    drive(recipe, tmp_path / "direct", strategy="local")
-    with cluster("flink", tmp_path / "cluster") as found:
-        faults.the_pool_is_down(found, tmp_path / "no-pool")
-        faults.a_bad_record_is_told_at_once(found, tmp_path)
-        faults.cancelled(found, recipe, tmp_path / "cancelled")
-        faults.a_python_worker_is_killed(found, recipe, tmp_path / "worker", tmp_path / "direct")
-        faults.a_machine_is_killed(found, recipe, tmp_path / "machine", tmp_path / "direct")
-    faults.no_port_is_left(found)
+        ground = Ground(found, tmp_path)
+        ground.hold(
+            subtests,
+            scenarios.sample_is_true,
+            *map(scenarios.large_rows_agree, ("shuffle", "broadcast", "local")),
+            scenarios.two_runs_at_once,
+            scenarios.postgres_is_read_at_one_moment,
+            setups.no_pool_answers,
+            setups.the_folder_is_not_shared,
+            setups.the_workers_are_older,
+            setups.the_master_is_away_or_lacks_a_jar,
+            faults.a_bad_record_is_told_at_once,
+            faults.a_run_is_cancelled,
+            faults.a_python_worker_is_killed,
+            faults.a_machine_is_killed,
+            scenarios.no_jar_has_travelled,
+            faults.the_job_server_is_killed,
+        )
+    faults.no_process_is_left(found)
