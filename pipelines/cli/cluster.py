@@ -6,9 +6,11 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from pipelines.cli.console import err, line
 from pipelines.options import ClusterOptions, RunRequest
@@ -36,15 +38,25 @@ def up(kind: str, workers: int, slots: int, folder: Path, recipe: str | None, ou
     """Start a whole cluster on this machine, tell how runs find it, and stop it when asked to end."""
     from pipelines.cluster.local import local_cluster
 
-    console = err()
-    with local_cluster(kind, folder.absolute() / kind, workers, slots) as found:
-        for name, value in found.environment().items():
-            line(console, f"export {name}={value}")
+    console, place, name = err(), folder.absolute() / kind, kind.title()
+    line(console, f"Starting {name} with {workers} workers; logs: {place / 'logs'}")
+    with local_cluster(kind, place, workers, slots) as found:
+        line(console, f"{name} is up: {found.master_url}")
         if recipe is None:
+            _tell_how_to_use(console, found.environment())
             _until_asked()
-            return 0
-        options = ClusterOptions(found.endpoint, found.worker_pool, found.master_url, found.parallelism)
-        return _run(recipe, output, kind, options)
+            status = 0
+        else:
+            options = ClusterOptions(found.endpoint, found.worker_pool, found.master_url, found.parallelism)
+            status = _run(recipe, output, kind, options)
+    line(console, f"{name} is stopped.")
+    return status
+
+
+def _tell_how_to_use(console: Console, environment: Mapping[str, str]) -> None:
+    line(console, "Ctrl-C stops it. Runs find it with:")
+    for name, value in environment.items():
+        line(console, f"export {name}={value}")
 
 
 def _run(recipe: str, output: str, kind: str, options: ClusterOptions) -> int:

@@ -181,7 +181,7 @@ def spark_job_server(
     options = [
         *_SPARK_JVM,
         f"-Dspark.executor.memory={executor_mib}m",
-        f"-Dspark.executor.extraJavaOptions={' '.join(_SPARK_JVM)}",
+        f"-Dspark.executor.extraJavaOptions={' '.join([*_JVM, *_SPARK_JVM])}",
         f"-Dspark.driver.host={bind}",
         f"-Dspark.driver.bindAddress={bind}",
         "-Dspark.ui.enabled=false",

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from pipelines import progress
+from pipelines.cli.app import call
 from pipelines.cluster import commands
 from pipelines.cluster.commands import Command, FlinkPlace
 from pipelines.cluster.processes import Processes, free_port, listening
@@ -91,6 +92,24 @@ def test_flink_is_told_every_address(tmp_path: Path) -> None:
     assert (values["jobmanager.rpc.port"], values["rest.port"], values["taskmanager.rpc.port"]) == ("1", "2", "4")
     assert (values["taskmanager.host"], values["taskmanager.numberOfTaskSlots"]) == ("me", "3")
     assert values["taskmanager.memory.task.heap.size"] == "512m"
+
+
+def test_a_cluster_without_jars_or_java_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KALLA_JARS", str(tmp_path / "none"))
+    for kind in ("flink", "spark"):
+        assert call(["cluster", "up", kind, "--folder", str(tmp_path / "cluster")]) == 1
+        told = capfd.readouterr().err
+        assert "run.jars_missing" in told and "make java" in told
+    jar = tmp_path / "jars" / "kalla-flink" / "jars" / "some.jar"
+    jar.parent.mkdir(parents=True)
+    jar.touch()
+    monkeypatch.setenv("KALLA_JARS", str(tmp_path / "jars"))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "none"))
+    assert call(["cluster", "up", "flink", "--folder", str(tmp_path / "cluster")]) == 1
+    told = capfd.readouterr().err
+    assert "run.java_missing" in told and "Java 17" in told
 
 
 def test_every_code_is_documented() -> None:
