@@ -90,6 +90,7 @@ def a_python_worker_is_killed(ground: Ground) -> None:
         assert killed
         killed[0].send_signal(signal.SIGKILL)
     right_or_nothing(ground, run["outcome"], output)
+    assert _was_tried_again(ground.found, run["asked"].run_id)
 
 
 def a_machine_is_killed(ground: Ground) -> None:
@@ -100,6 +101,7 @@ def a_machine_is_killed(ground: Ground) -> None:
         _kill(ground.found, name)
         ground.found.processes.start(name, flink_task_manager(ground.found.processes.logs.parent / "conf"))
     right_or_nothing(ground, run["outcome"], output)
+    assert _was_tried_again(ground.found, run["asked"].run_id)
     until(lambda: fetch_json(f"{ground.found.master_url}/overview")["taskmanagers"] == 2, "the new TaskManager")
 
 
@@ -109,6 +111,7 @@ def a_spark_worker_is_killed(ground: Ground) -> None:
     with in_the_middle(ground, output) as run:
         _kill(ground.found, ground.found.workers[0])
     right_or_nothing(ground, run["outcome"], output)
+    assert "Lost executor" in (ground.found.processes.logs / "jobserver.log").read_text(encoding="utf-8")
 
 
 def the_job_server_is_killed(ground: Ground) -> None:
@@ -145,11 +148,22 @@ def _ended_as(found: LocalCluster, run_id: str) -> str:
     """How the JobManager says that the job of a run ended, once it has."""
 
     def ended() -> str | None:
-        jobs = fetch_json(f"{found.master_url}/jobs/overview")["jobs"]
-        [job] = [job for job in jobs if job["name"] == f"kalla-{run_id}"]
-        return job["state"] if job["state"] in ("FINISHED", "FAILED", "CANCELED") else None
+        state: str = _flink_job(found, run_id)["state"]
+        return state if state in ("FINISHED", "FAILED", "CANCELED") else None
 
     return str(until(ended, "the end of the job"))
+
+
+def _was_tried_again(found: LocalCluster, run_id: str) -> bool:
+    """Whether the fault met the job at work: the JobManager keeps what failed of it."""
+    job = _flink_job(found, run_id)
+    return bool(fetch_json(f"{found.master_url}/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"])
+
+
+def _flink_job(found: LocalCluster, run_id: str) -> dict[str, Any]:
+    jobs = fetch_json(f"{found.master_url}/jobs/overview")["jobs"]
+    [job] = [job for job in jobs if job["name"] == f"kalla-{run_id}"]
+    return dict(job)
 
 
 def a_bad_record_is_told_at_once(ground: Ground) -> None:
