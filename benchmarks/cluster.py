@@ -1,10 +1,11 @@
-"""The same shuffle on this machine and on a Flink of two TaskManagers that this command starts, in turns.
+"""One join on this machine, whole and shuffled, and shuffled on a Flink of two TaskManagers that this command starts.
 
     python -m benchmarks.cluster --rows 1000000 10000000 --repeat 3
 
-``submission`` is the time from the plan to the first step at work, ``rest`` what follows it until the evidence is
-committed, ``CPU`` that of the run's process and of all processes of the cluster. ``rows/s`` counts the rows of both
-sides over ``rest``, ``a core`` over CPU. Needs what ``make java`` builds. Data is made once a size below ``--data``.
+They take turns. ``submission`` is the time from the plan to the first step at work, ``rest`` what follows it until the
+evidence is committed, ``CPU`` that of the run's process and of all processes of the cluster. ``rows/s`` counts the rows
+of both sides over ``rest``, ``a core`` over CPU. Needs what ``make java`` builds. Data is made once a size below
+``--data``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from benchmarks.versus_duckdb import make_data
 from pipelines.cluster.local import LocalCluster, local_cluster
 from pipelines.launch import ClusterOptions, Event, RunRequest, launch
 
-_RUNNERS = ("direct", "flink")
+_WAYS = (("direct", "local"), ("direct", "shuffle"), ("flink", "shuffle"))
 _WORKERS_END_SECONDS = 10.0
 
 
@@ -57,32 +58,32 @@ def main() -> None:
         local_cluster("flink", Path(folder), workers=2, slots=1) as cluster,
     ):
         print(f"{os.cpu_count()} cores, Python {platform.python_version()}; median of {arguments.repeat}")
-        print(f"{'rows':>12}{'runner':>9}{'submission s':>14}{'rest s':>9}{'CPU s':>9}{'rows/s':>12}{'a core':>12}")
+        print(f"{'rows':>12}{'way':>17}{'submission s':>14}{'rest s':>9}{'CPU s':>9}{'rows/s':>12}{'a core':>12}")
         for rows in arguments.rows:
             turns = scenario(arguments, cluster, rows)
-            for runner, runs in turns.items():
-                results[f"{runner} {rows:,}"] = figures = medians(runs)
-                print(line(rows, runner, figures), flush=True)
+            for way, runs in turns.items():
+                results[f"{way} {rows:,}"] = figures = medians(runs)
+                print(line(rows, way, figures), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 def scenario(arguments: argparse.Namespace, cluster: LocalCluster, rows: int) -> dict[str, list[Turn]]:
-    """The turns of every runner; the first turn, which warms page cache and processes, does not count."""
+    """The turns of every way; the first turn, which warms page cache and processes, does not count."""
     folder = arguments.data.absolute() / f"parquet-{rows}"
     make_data(folder, rows, "parquet")
     left, right = (str(folder / f"{name}.parquet") for name in ("invoices", "payments"))
     recipe = write_recipe(folder, "parquet", left, right)
-    turns: dict[str, list[Turn]] = {name: [] for name in _RUNNERS}
+    turns: dict[str, list[Turn]] = {name: [] for name in map("/".join, _WAYS)}
     for turn in range(arguments.repeat + 1):
-        for runner in _RUNNERS:
-            measured = one_run(cluster, recipe, folder / "out", runner)
+        for runner, strategy in _WAYS:
+            measured = one_run(cluster, recipe, folder / "out", runner, strategy)
             if turn:
-                turns[runner].append(measured)
+                turns[f"{runner}/{strategy}"].append(measured)
     return turns
 
 
-def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str) -> Turn:
+def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str, strategy: str) -> Turn:
     """Raises RuntimeError when the run fails."""
     shutil.rmtree(output, ignore_errors=True)
     at: dict[str, float] = {}
@@ -93,7 +94,7 @@ def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str) -> T
     options = ClusterOptions(cluster.endpoint, cluster.worker_pool, cluster.master_url, cluster.parallelism)
     before = cpu_seconds(cluster)
     outcome = launch(
-        RunRequest(str(recipe), str(output), str(uuid.uuid4()), strategy="shuffle", runner=runner, cluster=options),
+        RunRequest(str(recipe), str(output), str(uuid.uuid4()), strategy=strategy, runner=runner, cluster=options),
         note,
     )
     ended = time.monotonic()
@@ -124,9 +125,9 @@ def medians(turns: list[Turn]) -> dict[str, Any]:
     return {"submission": submission, "rest": rest, "cpu": cpu, "rows_s": rows / rest, "rows_s_core": rows / cpu}
 
 
-def line(rows: int, runner: str, figures: dict[str, Any]) -> str:
+def line(rows: int, way: str, figures: dict[str, Any]) -> str:
     return (
-        f"{rows:>12,}{runner:>9}{figures['submission']:>14.2f}{figures['rest']:>9.2f}{figures['cpu']:>9.2f}"
+        f"{rows:>12,}{way:>17}{figures['submission']:>14.2f}{figures['rest']:>9.2f}{figures['cpu']:>9.2f}"
         f"{figures['rows_s']:>12,.0f}{figures['rows_s_core']:>12,.0f}"
     )
 
