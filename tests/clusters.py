@@ -38,12 +38,18 @@ def needs_java(kind: str) -> pytest.MarkDecorator:
 
 @contextlib.contextmanager
 def cluster(kind: str, folder: Path) -> Iterator[LocalCluster]:
-    """A real cluster of two workers with one slot each; its logs are shown when the test fails."""
+    """A real cluster of two workers with one slot each."""
+    with logs_shown(folder / "logs"), local_cluster(kind, folder, workers=2, slots=1) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def logs_shown(folder: Path) -> Iterator[None]:
+    """When the block fails, the ends of all logs stand in the report."""
     try:
-        with local_cluster(kind, folder, workers=2, slots=1) as found:
-            yield found
+        yield
     except BaseException:
-        for log in sorted((folder / "logs").glob("*.log")):
+        for log in sorted(folder.glob("*.log")):
             sys.stderr.write(f"---- {log.name}\n{log.read_text(errors='replace')[-3000:]}\n")
         raise
 

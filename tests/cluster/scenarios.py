@@ -16,7 +16,7 @@ from pipelines.cluster.local import LocalCluster
 from pipelines.evidence import verify
 from pipelines.launch import Event, launch
 from tests.cluster.data import check_against_plain_loops, ledger_and_bank
-from tests.clusters import on, options
+from tests.clusters import logs_shown, on, options
 from tests.helpers import drive, manifest, parts, request, source
 from tests.servers import postgres_server
 
@@ -53,7 +53,7 @@ class Ground:
     def hold(self, subtests: pytest.Subtests, *scenarios: Callable[[Ground], None]) -> None:
         """Each scenario, told apart in the report; one that fails does not keep the others from being tried."""
         for scenario in scenarios:
-            with subtests.test(scenario.__name__):
+            with subtests.test(scenario.__name__), logs_shown(self.found.processes.logs):
                 scenario(self)
 
 
