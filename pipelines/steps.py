@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,14 +124,19 @@ def stage(task: StageTask) -> Staged:
 
 
 def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
-    """The state once all splits are read; sides that are read in place were in it before."""
+    """The state once all splits are read; sides that are read in place were in it before.
+
+    A bucket of the shuffle is one element to the cluster, which holds it in memory: large sides get more of them.
+    """
     found = list(staged)
     relations = dict(state.relations)
     for side in (LEFT, RIGHT):
         if side not in relations:
             relations[side] = staged_relation(side, state.columns[side], state.readings[side], found)
         progress.emit("side", source=state.aliases[side], side=side, rows=relations[side].rows)
-    ready = dataclasses.replace(state, relations=relations)
+    rows = sum(relation.rows for relation in relations.values())
+    buckets = max(state.buckets, math.ceil(rows / hot.MOST_ROWS))
+    ready = dataclasses.replace(state, relations=relations, buckets=buckets)
     _keep(state.folder, _STATE, ready)
     return ready
 

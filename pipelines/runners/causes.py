@@ -19,7 +19,8 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         re.compile(r"NoResourceAvailableException|Slot request bulk is not fulfillable"),
         NO_SLOTS,
         "The cluster has not enough free slots for the run.",
-        "Start more workers, lower KALLA_PARALLELISM, or wait for other jobs to end.",
+        "Start more workers, lower KALLA_PARALLELISM, or wait for other jobs to end. Where there were enough slots, a "
+        "machine was lost: see its log; memory is the usual reason.",
     ),
     (
         re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
