@@ -15,8 +15,9 @@ _SECONDS = 4.0
 
 class FlinkRunner(ClusterRunner):
     name = "flink"
-    # Less than Flink's delay before it tries again: a worker that died must be gone by then, not be found once more.
-    keep_workers_millis = 500
+    # Less than Flink's delay of three seconds before it tries again: a worker that died must be gone by then, not be
+    # found once more. Not much less: with half a second a worker was seen to end under a step, which was tried again.
+    keep_workers_millis = 2500
 
     def has_room(self) -> bool:
         """Flink would take the job at once, and fail it a minute later for want of slots."""
