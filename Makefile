@@ -10,7 +10,7 @@ WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 5 --timeout 120
 OUT ?= out/sample
 
-.PHONY: help setup run test servers lint format types check bench clean
+.PHONY: help setup run test servers lint format types check bench clean java cluster spark
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,15 @@ run: $(STAMP) ## reconcile the bundled sample, then serve the app on http://127.
 ifndef ONCE
 	KALLA_LOCAL_ROOTS="$${KALLA_LOCAL_ROOTS:-$(CURDIR)/docs/sample}" $(BIN)/kalla serve --sample docs/sample
 endif
+
+java: ## build the Java side (functions for Beam SQL, class paths of Flink and Spark) into ~/.cache/kalla
+	udfs/java/build
+
+cluster: $(STAMP) java ## reconcile the bundled sample on a real Flink cluster of this machine, then stop it
+	$(BIN)/kalla cluster up flink --recipe docs/sample/invoice-payment-match.json --output out/flink
+
+spark: $(STAMP) java ## the same on a real Spark cluster
+	$(BIN)/kalla cluster up spark --recipe docs/sample/invoice-payment-match.json --output out/spark
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

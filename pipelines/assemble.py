@@ -32,6 +32,7 @@ from pipelines.keys import KeyRun, key_run
 from pipelines.layout import Layout, PairColumn
 from pipelines.matching import EXCLUDED, KEY_NULL, NULL_KEY, PREDICATE, REASONS, UNPARSEABLE, UNPARSED
 from pipelines.parts import Part, write_part
+from pipelines.paths import partial
 from pipelines.relation import Relation, RowReader
 from pipelines.shards import PAIRS_BY_LEFT, PAIRS_BY_RIGHT, nearest_file
 from pipelines.slices import PairFile
@@ -203,12 +204,12 @@ class Assembler:
         wanted = wanted.append_column("partners", pa.array(partners[position])).combine_chunks()
         starts = np.searchsorted(slices, np.arange(len(self._layout.slice_stops) + 1))
         path = self._routed(chunk.number)
-        partial = path.with_suffix(".partial")
+        written = partial(path)
         whole = wanted.to_batches()[0] if wanted.num_rows else pa.RecordBatch.from_pylist([], wanted.schema)
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, wanted.schema) as writer:
+        with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_file(sink, wanted.schema) as writer:
             for start, stop in pairwise(starts):
                 writer.write_batch(whole.slice(start, stop - start))
-        partial.replace(path)
+        written.replace(path)
 
     def _filed_rows(self, slice_number: int) -> _Filed:
         batches = []

@@ -17,14 +17,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
-from apache_beam.metrics import Metrics
-
 from pipelines import steps
 from pipelines.errors import recorded
+from pipelines.loading import loading_beam
+from pipelines.progress import told_in
 from pipelines.stage import StageTask
 from pipelines.steps import RunState
 from recipe import LEFT, RIGHT
+
+with loading_beam():
+    import apache_beam as beam
+    from apache_beam.metrics import Metrics
 
 _Numbered = tuple[int, Any]
 _GATHERED = 0
@@ -44,7 +47,7 @@ class _Step(beam.DoFn):
 
     def process(self, element: Any) -> Iterator[Any]:
         Metrics.counter("kalla", f"{self._name}-in").inc()
-        with recorded(self._folder):
+        with recorded(self._folder), told_in(self._folder):
             for result in self._call(element):
                 Metrics.counter("kalla", f"{self._name}-out").inc()
                 yield result

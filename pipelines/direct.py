@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.loading import loading
+from pipelines.loading import loading_beam
 
-# Parts of Beam that load whole client libraries where these happen to be installed, and that no run here touches:
-# sources are the connectors' business. Beam takes a third less time without them.
-_NOT_NEEDED = (
-    "apache_beam.io.aws.s3filesystem",
-    "apache_beam.io.azure.blobstoragefilesystem",
-    "apache_beam.io.gcp.bigquery",
-    "apache_beam.io.gcp.gcsfilesystem",
-    "pymongo",
-)
-
-logging.disable(logging.WARNING)  # it tells of optional packages that are not there
-with loading(without=_NOT_NEEDED):
+with loading_beam():
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-logging.disable(logging.NOTSET)
 
 _CORES = os.cpu_count() or 1
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import duckdb
 
-from pipelines.paths import glob_escape
+from pipelines.paths import glob_escape, own_name
 from udfs import register_functions
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
@@ -90,7 +90,7 @@ def _close_unused() -> None:
 
 def _opened(settings: _Settings) -> Connection:
     """A new database. Its configuration is locked: no statement of any connection can open it again."""
-    spill = Path(settings.folder, f"spill-{os.getpid()}")
+    spill = Path(settings.folder, f"spill-{own_name()}")
     connection = duckdb.connect(
         config={
             "memory_limit": f"{settings.memory // _MIB}MiB",

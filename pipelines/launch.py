@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.options import RunRequest, parse_size
+from pipelines.options import ClusterOptions, RunRequest, parse_size
 from pipelines.parent import PARENT_VARIABLE, end_with_parent
 from pipelines.progress import FD_VARIABLE
 
-__all__ = ["Event", "RunRequest", "anonymous_memory", "end_with_parent", "launch", "parse_size"]
+__all__ = ["ClusterOptions", "Event", "RunRequest", "anonymous_memory", "end_with_parent", "launch", "parse_size"]
 
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1

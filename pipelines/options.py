@@ -9,10 +9,25 @@ from typing import Any
 
 STRATEGIES = ("auto", "local", "broadcast", "shuffle")
 ENGINES = ("auto", "vectorized")
-RUNNERS = ("direct",)
+RUNNERS = ("direct", "flink", "spark", "auto")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 LEAST_MEMORY = 512 << 20
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Where the cluster is, for runners other than ``direct``.
+
+    ``job_endpoint`` is Beam's job server, ``worker_pool`` the pool of Python workers as a machine of the cluster
+    reaches it, both host:port; ``master_url`` the web interface of Flink's JobManager or Spark's master, without which
+    versions are not checked. ``parallelism`` None takes all slots.
+    """
+
+    job_endpoint: str | None = None
+    worker_pool: str = "localhost:50000"
+    master_url: str | None = None
+    parallelism: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class RunRequest:
     roots: list[str] | None = None
     hosts: dict[str, list[str]] | None = None
     staging: str | None = None
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

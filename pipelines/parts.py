@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.paths import partial
+
 ROW_GROUP_ROWS = 1 << 17
 _ROW_IDS = ("_row", "_left_row", "_right_row")
 _COMPRESSION, _LEVEL = "zstd", 1
@@ -51,7 +53,7 @@ def write_part(
     """
     name = part_name(set_name, number)
     path = evidence / name
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    written_to = partial(path)
     tables = iter(tables)
     first = next(tables, None)
     written = schema if first is None else first.schema
@@ -64,15 +66,15 @@ def write_part(
         "write_statistics": [f.name for f in schema if not _is_text(f.type)],
     }
     with pq.ParquetWriter(
-        partial, written, compression=_COMPRESSION, compression_level=_LEVEL, store_schema=False, **options
+        written_to, written, compression=_COMPRESSION, compression_level=_LEVEL, store_schema=False, **options
     ) as writer:
         for table in () if first is None else chain([first], tables):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
-    digest = sha256_file(partial)
-    size = partial.stat().st_size
-    _start_flushing(partial)
-    os.replace(partial, path)
+    digest = sha256_file(written_to)
+    size = written_to.stat().st_size
+    _start_flushing(written_to)
+    os.replace(written_to, path)
     return Part(name, rows, size, digest)
 
 

@@ -35,7 +35,7 @@ class RunPlan:
 
 def choose(
     plan: MatchPlan, strategy: str, engine: str, runner: str, partitions: int,
-    left_bytes: int | None, right_bytes: int | None,
+    left_bytes: int | None, right_bytes: int | None, runner_reason: str = "",
 ) -> RunPlan:  # fmt: skip
     """The run's plan. Raises RecipeError ``run.strategy_impossible`` for a strategy the statement does not allow."""
     reasons: list[str] = []
@@ -44,6 +44,8 @@ def choose(
         reasons.append("Engine vectorized: it starts at once and joins whole batches of columns.")
     else:
         reasons.append(f"Engine {engine}: asked for.")
+    if runner_reason:
+        reasons.append(runner_reason)
     return RunPlan(chosen, "vectorized", runner, partitions, str(plan.kind), tuple(reasons))
 
 

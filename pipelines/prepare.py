@@ -9,6 +9,7 @@ from pathlib import Path
 from connectors import Connector, connector_for
 from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
 from pipelines.planner import RunPlan, choose
+from pipelines.runners.choice import Choice, choose_runner
 from recipe import (
     LEFT,
     RIGHT,
@@ -43,6 +44,7 @@ class Prepared:
     schemas: Mapping[str, Schema]
     plan: MatchPlan
     run_plan: RunPlan
+    runner: Choice
     warnings: tuple[Problem, ...]
 
 
@@ -67,11 +69,13 @@ def prepare(request: RunRequest) -> Prepared:
         signatures(),
     )
     check_functions(plan)
+    runner = choose_runner(request.runner, request.cluster)
     run_plan = choose(
-        plan, request.strategy, request.engine, request.runner, request.partitions,
-        connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(),
+        plan, request.strategy, request.engine, runner.runner, request.partitions,
+        connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(), runner.reason,
     )  # fmt: skip
-    return Prepared(recipe, sources, connectors, schemas, plan, run_plan, (*warnings, *plan.warnings))
+    found = (*warnings, *plan.warnings, *([runner.warning] if runner.warning else []))
+    return Prepared(recipe, sources, connectors, schemas, plan, run_plan, runner, found)
 
 
 def read_recipe(request: RunRequest) -> tuple[Recipe, tuple[Problem, ...]]:

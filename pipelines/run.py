@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from pipelines.options import RunRequest
 from pipelines.outputs import output_of
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
+from pipelines.runners.choice import Choice
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir
@@ -47,7 +49,10 @@ def execute(request: RunRequest) -> dict[str, Any]:
             hashes = stack.enter_context(content_hashes(prepared.connectors))
             state, tasks = plan_steps(request, prepared, snapshots, work)
             try:
-                _run_pipeline(state, tasks)
+                if prepared.runner.runner == "direct":
+                    _run_pipeline(state, tasks)
+                else:
+                    _run_on_cluster(request, prepared.runner, state, tasks)
             except KallaError:
                 # A file that was rewritten meanwhile reads as a damaged one: closing the snapshots says what happened.
                 stack.close()
@@ -57,6 +62,7 @@ def execute(request: RunRequest) -> dict[str, Any]:
         # The snapshots are closed: every source still was what the run had read.
         check_counts(summary)
         summary.parts += empty_parts(work.evidence, summary)
+        work.sweep(part.path for part in summary.parts)
         document = _manifest(request, prepared, snapshots, state, summary, started)
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
@@ -147,6 +153,15 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
         direct.run(lambda pipeline: build(pipeline, state, tasks))
     except Exception as error:
         raise recorded_failure(state.scratch, error) from error
+
+
+def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks: list[StageTask]) -> None:
+    from pipelines.build import build
+    from pipelines.runners.base import Folders
+    from pipelines.runners.submit import run_on_cluster
+
+    folders = Folders(state.folder, Path(state.evidence).parent)
+    run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks), folders)
 
 
 def _manifest(

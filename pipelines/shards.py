@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from pipelines.matching import Sides, candidate_order, candidates_tree, nearest_tree, pairs_tree
-from pipelines.paths import glob_escape
+from pipelines.paths import glob_escape, partial
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 PAIRS_BY_LEFT, PAIRS_BY_RIGHT = "pairs_by_left.parquet", "pairs_by_right.parquet"
@@ -105,18 +105,18 @@ def create_table(connection: duckdb.DuckDBPyConnection, name: str, tree: exp.Exp
 
 def copy_to(connection: duckdb.DuckDBPyConnection, tree: exp.Expr, path: Path) -> None:
     """Write a query's rows to one Parquet file, in the query's order."""
-    partial = path.with_suffix(".partial")
-    target = exp.Literal.string(str(partial)).sql("duckdb")
+    written = partial(path)
+    target = exp.Literal.string(str(written)).sql("duckdb")
     connection.execute(f"COPY ({tree.sql('duckdb')}) TO {target} (FORMAT parquet, COMPRESSION lz4_raw)")
-    os.replace(partial, path)
+    os.replace(written, path)
 
 
 def write_at_most(connection: duckdb.DuckDBPyConnection, tree: exp.Expr, path: Path, most: int | None) -> bool:
     """Stream a query's rows into a Parquet file; stop, leave nothing and return False once they exceed ``most``."""
-    partial = path.with_suffix(".partial")
+    written = partial(path)
     reader = connection.sql(tree.sql("duckdb")).to_arrow_reader(_BATCH_ROWS)
     rows = 0
-    with pq.ParquetWriter(partial, reader.schema, compression="lz4", use_dictionary=False) as writer:
+    with pq.ParquetWriter(written, reader.schema, compression="lz4", use_dictionary=False) as writer:
         for batch in reader:
             rows += batch.num_rows
             if most is not None and rows > most:
@@ -124,9 +124,9 @@ def write_at_most(connection: duckdb.DuckDBPyConnection, tree: exp.Expr, path: P
             writer.write_batch(batch)
     reader.close()
     if most is not None and rows > most:
-        partial.unlink()
+        written.unlink()
         return False
-    os.replace(partial, path)
+    os.replace(written, path)
     return True
 
 

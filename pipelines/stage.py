@@ -16,6 +16,7 @@ from sqlglot import exp
 from connectors import Connector, Snapshot, Split
 from pipelines import engine
 from pipelines.parts import ROW_GROUP_ROWS
+from pipelines.paths import partial
 from pipelines.relation import DataFile, Relation, localise
 from pipelines.slices import repetitive
 from recipe import FilterCondition, MatchPlan
@@ -67,7 +68,7 @@ class Staged:
 def stage_split(task: StageTask) -> Staged:
     """Read a split into its file. A repeated call replaces the file."""
     path = Path(task.folder) / f"staged-{task.side}-{task.split.index:05d}.parquet"
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    written = partial(path)
     schema = task.connector.arrow_schema()
     rows = 0
     with contextlib.ExitStack() as stack:
@@ -79,11 +80,11 @@ def stage_split(task: StageTask) -> Staged:
             first = complete(schema.empty_table())
         # Scratch data is read back once or twice: cheap compression, no statistics.
         options = {"compression": "lz4", "use_dictionary": repetitive(first), "write_statistics": False}
-        writer = stack.enter_context(pq.ParquetWriter(partial, first.schema, **options))
+        writer = stack.enter_context(pq.ParquetWriter(written, first.schema, **options))
         for table in chain([first], tables):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
-    os.replace(partial, path)
+    os.replace(written, path)
     return Staged(task.side, task.split.index, str(path), rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from pipelines.keys import KeyFacts, all_rising, count_keys
 from pipelines.layout import Layout, make_layout
 from pipelines.matching import Rows, Sides, lenient, unparsed_tree
 from pipelines.parts import Part
+from pipelines.paths import partial
 from pipelines.relation import Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
@@ -102,9 +104,9 @@ class Summary:
 
 def _keep(folder: Path, name: str, value: object) -> None:
     """Leave a value in the run's private folder for other steps, on whatever worker they run."""
-    partial = folder / f".{name}"
-    partial.write_bytes(pickle.dumps(value))
-    partial.replace(folder / name)
+    written = partial(folder / name)
+    written.write_bytes(pickle.dumps(value))
+    written.replace(folder / name)
 
 
 def _kept(folder: Path, name: str, kind: type[_T]) -> _T:
@@ -122,14 +124,19 @@ def stage(task: StageTask) -> Staged:
 
 
 def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
-    """The state once all splits are read; sides that are read in place were in it before."""
+    """The state once all splits are read; sides that are read in place were in it before.
+
+    A bucket of the shuffle is one element to the cluster, which holds it in memory: large sides get more of them.
+    """
     found = list(staged)
     relations = dict(state.relations)
     for side in (LEFT, RIGHT):
         if side not in relations:
             relations[side] = staged_relation(side, state.columns[side], state.readings[side], found)
         progress.emit("side", source=state.aliases[side], side=side, rows=relations[side].rows)
-    ready = dataclasses.replace(state, relations=relations)
+    rows = sum(relation.rows for relation in relations.values())
+    buckets = max(state.buckets, math.ceil(rows / hot.MOST_ROWS))
+    ready = dataclasses.replace(state, relations=relations, buckets=buckets)
     _keep(state.folder, _STATE, ready)
     return ready
 

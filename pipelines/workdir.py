@@ -16,6 +16,7 @@ import fcntl
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -128,6 +129,14 @@ class WorkDir:
     def scratch(self) -> Path:
         """Staged sources, pairs and spilled data; gone with the run."""
         return (self._aside or self.path) / "scratch"
+
+    def sweep(self, parts: Iterable[str]) -> None:
+        """Remove what a worker that died while it wrote has left in the evidence: all but ``parts``."""
+        known = set(parts)
+        for name in SETS:
+            for path in (self.evidence / name).iterdir():
+                if f"{name}/{path.name}" not in known:
+                    path.unlink()
 
     def commit(self, overwrite: bool) -> None:
         """Make the evidence visible in one step. The manifest must have been written."""

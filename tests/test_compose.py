@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from connectors import S3Settings
 from pipelines.cli.app import cli
+from pipelines.cluster.parts import REST_PORT, WORKER_PORT
 from tests.helpers import AskedEnvironment
 from tests.object_servers import VERSITYGW_MODULE, versitygw_program
 from tests.servers import free_port
@@ -47,25 +48,62 @@ def services() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def ours() -> list[tuple[str, str, dict[str, Any]]]:
-    return [entry for entry in services() if entry[2].get("image", "").startswith("kalla:")]
+    return [entry for entry in services() if re.match("kalla(-cluster)?:", entry[2].get("image", ""))]
 
 
-def test_there_is_a_file_for_one_machine() -> None:
-    assert ROOT / "docker-compose.single.yml" in FILES
+def test_there_is_a_file_for_one_machine_and_one_for_a_cluster() -> None:
+    assert {path.name for path in FILES} == {"docker-compose.single.yml", "docker-compose.cluster.yml"}
 
 
 @pytest.mark.parametrize(("file", "name", "service"), ours())
 def test_commands_settings_and_ports_exist(file: str, name: str, service: dict[str, Any]) -> None:
-    program, command, *options = service["command"]
+    program, *arguments = service["command"]
     assert program == "kalla"
-    help_text = CliRunner().invoke(cli, [command, "--help"])
-    assert help_text.exit_code == 0, command
-    assert all(option in help_text.output for option in options if option.startswith("--"))
-    unknown = set(service["environment"]) - read_settings() - OTHERS
+    parsed(cli, arguments)
+    unknown = set(service.get("environment", {})) - read_settings() - OTHERS
     assert not unknown, f"{file}: {name} sets what nothing reads: {unknown}"
-    port = service["environment"].get("PORT") or service["environment"].get("HTTP_PORT")
-    assert f"127.0.0.1:{port}/health" in " ".join(service["healthcheck"]["test"])
+    port = port_of(service)
+    health = " ".join(service["healthcheck"]["test"])
+    assert f":{port}/" in health or f", {port})" in health, f"{name} is asked at another port than {port}"
     assert all(published.split(":")[-1] == port for published in service.get("ports", []))
+
+
+def parsed(command: click.Command, arguments: list[str]) -> None:
+    """The arguments fit the command: a wrong name, option or value raises."""
+    if isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), arguments[0])
+        assert found is not None, arguments
+        parsed(found, arguments[1:])
+        return
+    command.make_context(command.name, list(arguments))
+
+
+def port_of(service: dict[str, Any]) -> str:
+    """Where one of our services listens."""
+    environment, command = service.get("environment", {}), service["command"]
+    if "--port" in command:
+        return str(command[command.index("--port") + 1]).removeprefix(":")  # the store's names an address
+    if "part" in command:
+        return {"jobmanager": str(REST_PORT), "taskmanager": str(WORKER_PORT)}[command[command.index("part") + 1]]
+    return str(environment.get("PORT") or environment.get("HTTP_PORT"))
+
+
+def test_every_part_reaches_the_others_and_shares_one_folder() -> None:
+    known = dict(documents())["docker-compose.cluster.yml"]["services"]
+    for name, service in known.items():
+        if name in ("postgres", "store"):
+            continue
+        if name != "app":
+            assert service["volumes"] == ["data:/srv/kalla/data"], name
+        if "part" in service["command"]:
+            command = service["command"]
+            assert command[command.index("--master") + 1] == "jobmanager"
+            assert command[command.index("--host") + 1] == name
+        if "worker" in service["command"]:
+            assert "networks" not in service
+            assert known[service["network_mode"].removeprefix("service:")]["command"][3] == "taskmanager"
+        assert not service.get("ports") or name == "app", f"{name} is published"
+    assert len([s for s in known.values() if "network_mode" in s]) == 2
 
 
 @pytest.mark.parametrize(("file", "document"), documents())
@@ -73,11 +111,10 @@ def test_addresses_name_services_and_their_ports(file: str, document: dict[str, 
     known = document["services"]
     ports = {"postgres": "5432"}
     for name, service in known.items():
-        environment = service.get("environment", {})
-        published = [text.split(":")[-1] for text in service.get("ports", [])]
-        ports.setdefault(name, str(environment.get("PORT") or environment.get("HTTP_PORT") or "".join(published)))
+        if "command" in service:
+            ports[name] = port_of(service)
     text = (ROOT / file).read_text()
-    for host, port in re.findall(r"(?:http://|@)([a-z][a-z0-9-]*):([0-9]+)", text):
+    for host, port in re.findall(r"(?:http://|@|ENDPOINT: )([a-z][a-z0-9-]*):([0-9]+)", text):
         if host == "localhost":  # as a browser on the machine sees it
             assert port in ports.values(), port
             continue
@@ -102,20 +139,26 @@ def test_images_are_pinned_and_hold_no_password(file: str, name: str, service: d
 
 
 @pytest.mark.parametrize(("file", "document"), documents())
-def test_uploads_and_evidence_lie_in_a_store_that_app_and_runner_share(file: str, document: dict[str, Any]) -> None:
+def test_uploads_and_evidence_lie_in_a_store_that_all_who_read_and_write_share(
+    file: str, document: dict[str, Any]
+) -> None:
     known = document["services"]
-    app, runner = known["app"]["environment"], known["runner"]["environment"]
+    app = known["app"]["environment"]
     names = ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_PUBLIC_ENDPOINT")
-    assert {n: app[n] for n in names} == {n: runner[n] for n in names}
+    readers = ["runner", *(name for name, service in known.items() if "worker" in service.get("command", ()))]
+    assert len(readers) == (3 if "cluster" in file else 1)
+    for reader in readers:
+        assert {n: app[n] for n in names} == {n: known[reader]["environment"][n] for n in names}
     store = known[str(app["S3_ENDPOINT"]).removeprefix("http://").partition(":")[0]]
     assert store["environment"] == {"ROOT_ACCESS_KEY": app["S3_ACCESS_KEY"], "ROOT_SECRET_KEY": app["S3_SECRET_KEY"]}
     for user in ("app", "runner"):
         assert known[user]["depends_on"]["store"] == {"condition": "service_healthy"}
 
 
-def test_the_store_starts_with_the_command_of_the_file(tmp_path: Path) -> None:
+def test_the_store_starts_with_the_command_of_the_files(tmp_path: Path) -> None:
     """The image's program is the one that the tests use; its health check answers."""
-    service = yaml.safe_load((ROOT / "docker-compose.single.yml").read_text())["services"]["store"]
+    service, *others = [document["services"]["store"] for _, document in documents()]
+    assert others == [service]
     assert service["image"].partition(":")[2] == VERSITYGW_MODULE.partition("@")[2]
     try:
         program = versitygw_program()
@@ -137,9 +180,10 @@ def test_the_store_starts_with_the_command_of_the_file(tmp_path: Path) -> None:
         process.wait()
 
 
-def test_the_example_asks_for_every_secret() -> None:
-    text = (ROOT / "docker-compose.single.yml").read_text()
-    example = (ROOT / "deploy/single.env.example").read_text()
+@pytest.mark.parametrize("form", ["single", "cluster"])
+def test_the_example_asks_for_every_secret(form: str) -> None:
+    text = (ROOT / f"docker-compose.{form}.yml").read_text()
+    example = (ROOT / f"deploy/{form}.env.example").read_text()
     for name in set(re.findall(r"\$\{([A-Z_]+):\?", text)):
         assert re.search(rf"^{name}=$", example, re.MULTILINE), name
 
@@ -148,4 +192,6 @@ def test_the_image_copies_what_exists() -> None:
     for line in (ROOT / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY "):
             *sources, _ = line.split()[1:]
+            if sources[0].startswith("--from="):
+                continue
             assert all((ROOT / source).exists() for source in sources), line

@@ -55,6 +55,11 @@ class Settings:
     job_timeout_seconds: int = 21_600
     memory_limit: str | None = None
     scratch_path: Path | None = None
+    runner: str = "direct"
+    job_endpoint: str | None = None
+    worker_pool: str = "localhost:50000"
+    master_url: str | None = None
+    parallelism: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -102,6 +107,11 @@ class Settings:
             job_timeout_seconds=read.whole("KALLA_JOB_TIMEOUT_SECONDS", 21_600, 1),
             memory_limit=read.optional("KALLA_MEMORY_LIMIT"),
             scratch_path=None if (scratch := read.optional("KALLA_STAGING")) is None else Path(scratch).absolute(),
+            runner=read.one_of("KALLA_RUNNER", "direct", ("direct", "flink", "spark", "auto")),
+            job_endpoint=read.optional("KALLA_JOB_ENDPOINT"),
+            worker_pool=read.text("KALLA_WORKER_POOL", "localhost:50000"),
+            master_url=read.optional("KALLA_MASTER_URL"),
+            parallelism=read.whole("KALLA_PARALLELISM", 0, 0, 4096) or None,
         )
 
     @property

@@ -25,6 +25,8 @@ COMMANDS = {
     "preview": ("pipelines.cli.preview:preview", "Show the first records of a source."),
     "verify": ("pipelines.cli.verify:verify", "Check that evidence holds what its manifest says."),
     "replay": ("pipelines.cli.replay:replay", "Run the recipe of some evidence again and compare."),
+    "worker": ("pipelines.cli.worker:worker", "Serve Python workers to a Flink or Spark cluster."),
+    "cluster": ("pipelines.cli.cluster:cluster", "Start a Flink or Spark cluster, whole or part by part."),
     "evidence": ("pipelines.cli.evidence:evidence", "Look at evidence, or export it."),
 }
 

@@ -11,6 +11,8 @@ _INVALID_CODES = {
     "evidence.target_exists",
     "evidence.unknown_format",
     "evidence.unknown_set",
+    "run.cluster_kind",
+    "run.cluster_not_set",
     "run.file_required",
     "run.invalid_option",
     "run.output_exists",

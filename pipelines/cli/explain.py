@@ -9,6 +9,7 @@ import click
 from pipelines.cli.console import line, out, plural, print_json, styled
 from pipelines.cli.options import (
     addresses,
+    cluster_options,
     debug_option,
     engine_option,
     json_option,
@@ -35,6 +36,7 @@ _CLASSES = {
 @strategy_option
 @engine_option
 @runner_option
+@cluster_options
 @partitions_option
 @memory_option
 @set_option

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import click
 
-from pipelines.options import ENGINES, RUNNERS, STRATEGIES
+from pipelines.options import ENGINES, RUNNERS, STRATEGIES, ClusterOptions
 
 SIDES = ("left", "right")
 
@@ -80,7 +82,41 @@ strategy_option = click.option(
 engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them."
 )
+_CLUSTER = (
+    _option(
+        "--job-endpoint", envvar="KALLA_JOB_ENDPOINT", show_envvar=True, metavar="HOST:PORT",
+        help="Job server of the cluster.",
+    ),
+    _option(
+        "--worker-pool", envvar="KALLA_WORKER_POOL", show_envvar=True, metavar="HOST:PORT",
+        default=ClusterOptions.worker_pool, show_default=True,
+        help="Pool of Python workers, as machines of the cluster reach it.",
+    ),
+    _option(
+        "--master-url", envvar="KALLA_MASTER_URL", show_envvar=True, metavar="URL",
+        help="Web interface of Flink's JobManager or Spark's master.",
+    ),
+    _option(
+        "--parallelism", type=click.IntRange(1, 4096), envvar="KALLA_PARALLELISM", show_envvar=True,
+        help="Steps at once on the cluster; all its slots unless given.",
+    ),
+)  # fmt: skip
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a cluster, gathered into one argument ``cluster``."""
+
+    @functools.wraps(command)
+    def gathered(*args: Any, **given: Any) -> Any:
+        names = [field.name for field in fields(ClusterOptions)]
+        return command(*args, cluster=ClusterOptions(**{name: given.pop(name) for name in names}), **given)
+
+    for option in reversed(_CLUSTER):
+        gathered = option(gathered)
+    return gathered
+
+
 runner_option = click.option(
     "--runner", type=click.Choice(RUNNERS), default="direct", envvar="KALLA_RUNNER", show_envvar=True,
-    show_default=True, help="Where the pipeline runs.",
+    show_default=True, help="Where the pipeline runs; auto takes the cluster that answers, else this machine.",
 )  # fmt: skip

@@ -16,6 +16,7 @@ import click
 from pipelines.cli.app import Failed
 from pipelines.cli.options import (
     addresses,
+    cluster_options,
     debug_option,
     engine_option,
     json_option,
@@ -41,6 +42,7 @@ _DEFAULT_FOLDER = "kalla-evidence"
 @strategy_option
 @engine_option
 @runner_option
+@cluster_options
 @partitions_option
 @memory_option
 @click.option(

@@ -77,6 +77,28 @@ def test_a_skewed_key_is_split_and_leaves_the_same_evidence(
     assert verify(tmp_path / "split").ok
 
 
+def test_large_sides_get_more_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster holds a bucket in memory whole, however many rows the run has."""
+    sides = []
+    for name in ("l", "r"):
+        columns = {"id": [f"{name}{i}" for i in range(600)], "k": [f"k{i}" for i in range(600)], "amt": ["1"] * 600}
+        sides.append(source(write_csv(tmp_path / f"{name}.csv", columns), ["id"]))
+    asked = document(SQL, *sides)
+    drive(asked, tmp_path / "local", partitions=2)
+    sizes: list[int] = []
+    match = steps.match_bucket
+
+    def measured(folder: Path, bucket: int, left: list[bytes], right: list[bytes]) -> int:
+        sizes.append(sum(table.num_rows for table in map(from_bytes, (left, right)) if table is not None))
+        return match(folder, bucket, left, right)
+
+    monkeypatch.setattr(steps, "match_bucket", measured)
+    monkeypatch.setattr(hot, "MOST_ROWS", 50)
+    drive(asked, tmp_path / "shuffle", strategy="shuffle", partitions=2)
+    assert sum(sizes) == 1200 and max(sizes) < 150
+    assert parts(tmp_path / "shuffle") == parts(tmp_path / "local")
+
+
 def test_beam_wires_the_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = skewed(tmp_path)
     drive(asked, tmp_path / "local", partitions=3)

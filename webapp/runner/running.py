@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from webapp.runner.progress import Tracker
 
+_MOST_SECONDS = 15.0
+
 
 @dataclass
 class Running:
@@ -29,9 +31,20 @@ class Running:
                 self._kill()
 
     def end(self, reason: str) -> None:
-        """Kill the process now, or as soon as it is there."""
+        """End the process now, or as soon as it is there.
+
+        A run on this machine ends at the first signal; one on a cluster stops its job there first, and is killed when
+        that takes too long.
+        """
         with self._lock:
             self.ending = self.ending or reason
+            self._signal(signal.SIGTERM)
+        later = threading.Timer(_MOST_SECONDS, self._kill_late)
+        later.daemon = True
+        later.start()
+
+    def _kill_late(self) -> None:
+        with self._lock:
             self._kill()
 
     def ended(self) -> None:
@@ -41,6 +54,9 @@ class Running:
                 self._pidfd = -1
 
     def _kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         if self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._pidfd, number)

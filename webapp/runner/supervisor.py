@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipelines.launch import RunRequest, launch
+from pipelines.launch import ClusterOptions, RunRequest, launch
 from recipe import KallaError, mask_text, read_json
 from webapp.errors import ServiceError
 from webapp.runner.delivery import Attempt, Delivery
@@ -300,6 +300,8 @@ class Supervisor:
             output=job.output.target,
             run_id=job.run_id,
             partitions=self.settings.partitions,
+            runner=self.settings.runner,
+            cluster=self._cluster(),
             memory_limit=self._parts.memory_limit,
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
@@ -310,6 +312,10 @@ class Supervisor:
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)
         running.tracker.finish()
         return outcome
+
+    def _cluster(self) -> ClusterOptions:
+        given = self.settings
+        return ClusterOptions(given.job_endpoint, given.worker_pool, given.master_url, given.parallelism)
 
     def _keep_stage(self, run_id: str, stage: str) -> None:
         try:

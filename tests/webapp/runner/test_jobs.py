@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
+from tests.servers import free_port
 from tests.webapp.runner.helpers import Receiver, job, run_processes, settings_of, until
 from webapp.runner import create_runner, runner_of
 
@@ -59,6 +60,27 @@ def real(tmp_path: Path) -> Iterator[Callable[..., FlaskClient]]:
     yield start
     for app in started:
         runner_of(app).close(5)
+
+
+def test_a_cluster_that_is_away_is_told_in_the_final_callback(
+    real: Callable[..., FlaskClient], receiver: Receiver
+) -> None:
+    """``auto`` goes on without it and says so."""
+    nobody = f"127.0.0.1:{free_port()}"
+    body = job(receiver.url + "/progress")
+    real(runner="auto", job_endpoint=nobody).post("/api/jobs", json=body)
+    final = receiver.wait_final(body["run_id"])
+    assert (final.kind, final.body["matched_count"]) == ("complete", 7)
+    assert any("not on the cluster" in str(warning) and nobody in str(warning) for warning in final.body["warnings"])
+
+
+def test_a_cluster_asked_for_by_name_that_is_away_fails_the_run(
+    real: Callable[..., FlaskClient], receiver: Receiver
+) -> None:
+    body = job(receiver.url + "/progress")
+    real(runner="flink", job_endpoint=f"127.0.0.1:{free_port()}").post("/api/jobs", json=body)
+    final = receiver.wait_final(body["run_id"])
+    assert final.kind == "error" and "KALLA_JOB_ENDPOINT" in str(final.body)
 
 
 def failed(client: FlaskClient, receiver: Receiver, body: dict[str, Any]) -> dict[str, Any]:

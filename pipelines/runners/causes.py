@@ -1,0 +1,76 @@
+"""What a cluster's stack trace means to a person: one table."""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.errors import PipelineError
+
+NO_POOL, NO_SLOTS = "run.worker_pool_unreachable", "run.cluster_busy"
+_MOST = 400
+_CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
+    (
+        re.compile(r"ExternalEnvironmentFactory.*UNAVAILABLE|UNAVAILABLE.*ExternalEnvironmentFactory", re.DOTALL),
+        NO_POOL,
+        "No pool of Python workers answers on a machine of the cluster.",
+        "Start `kalla worker` on every machine, at the address in KALLA_WORKER_POOL.",
+    ),
+    (
+        re.compile(r"NoResourceAvailableException|Slot request bulk is not fulfillable"),
+        NO_SLOTS,
+        "The cluster has not enough free slots for the run.",
+        "Start more workers, lower KALLA_PARALLELISM, or wait for other jobs to end. Where there were enough slots, a "
+        "machine was lost: see its log; memory is the usual reason.",
+    ),
+    (
+        re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
+        "run.cluster_unreachable",
+        "The job server cannot reach the cluster's master.",
+        "Start the master, or start the job server with its address.",
+    ),
+    (
+        re.compile(r"InvalidClassException|NoSuchMethodError|NoClassDefFoundError|ClassNotFoundException"),
+        "run.cluster_version",
+        "Job server and cluster run different versions or lack a jar.",
+        "Start both from the same jars (`make java`).",
+    ),
+    (
+        re.compile(r"All masters are unresponsive|Application has been killed"),
+        "run.cluster_unreachable",
+        "The Spark master does not answer the job server.",
+        "Start the master, or start the job server with its address.",
+    ),
+    (
+        re.compile(r"Cannot call methods on a stopped SparkContext"),
+        "run.worker_lost",
+        "Spark gave the run up: its executors did not start or were lost.",
+        "Look at the logs of the Spark workers; memory or a missing jar is the usual reason.",
+    ),
+    (
+        re.compile(r"TaskManager.*(no longer reachable|lost|timed out)|Heartbeat of TaskManager|ExecutorLostFailure"),
+        "run.worker_lost",
+        "Machines of the cluster were lost again and again.",
+        "Look at the logs of the lost machines; memory is the usual reason.",
+    ),
+    (
+        re.compile(r"SDK harness|Client closed|call already cancelled|UNAVAILABLE|Broken pipe", re.IGNORECASE),
+        "run.worker_lost",
+        "Python workers were lost again and again.",
+        "Look at the log of the worker pool; memory is the usual reason.",
+    ),
+)
+
+
+def cause(text: str) -> PipelineError | None:
+    """The error behind a cluster's message; None for one that is not in the table."""
+    for pattern, code, message, hint in _CAUSES:
+        if pattern.search(text):
+            return PipelineError(message, code=code, hint=hint)
+    return None
+
+
+def shortened(text: str) -> str:
+    """The innermost cause of a stack trace on one line, cut to a readable length."""
+    causes = re.findall(r"^Caused by: (.+)$", text, re.MULTILINE)
+    line = causes[-1] if causes else (text.strip().splitlines() or ["it said nothing"])[0]
+    return line[:_MOST]

@@ -1,0 +1,232 @@
+"""Flink and Spark through Beam's job service: submit, watch, cancel, and the real cause of a failure.
+
+What the workers tell of their progress lies in the run's folder (``pipelines.progress``): a job server knows Beam's
+counters only once a job has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from pipelines.cluster.handshake import greeting, refused
+from pipelines.errors import PipelineError, recorded_failure
+from pipelines.loading import loading_beam
+from pipelines.options import ClusterOptions
+from pipelines.progress import WorkerEvents
+from pipelines.runners.base import Build, Folders
+from pipelines.runners.causes import NO_POOL, cause, shortened
+
+with loading_beam():
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.portability.api import beam_job_api_pb2 as api
+    from apache_beam.runners.portability.portable_runner import PortableRunner
+
+_POLL_SECONDS = 0.25
+_SUBMIT_SECONDS = 30
+_AGAIN_SECONDS = 1.0
+_ASK_SECONDS = 2.0
+_ENDED = {api.JobState.DONE, api.JobState.FAILED, api.JobState.CANCELLED, api.JobState.DRAINED}
+
+
+class PortableJob:
+    """One job at a job server, submitted once the cluster has room, again where another run was quicker, and stopped
+    there once ``stop`` is set."""
+
+    def __init__(
+        self, runner: ClusterRunner, pipeline: Pipeline, options: PipelineOptions, folder: Path, stop: threading.Event
+    ) -> None:
+        self._runner, self._options, self._folder, self._cancelled = runner, options, folder, stop
+        self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
+        self._messages: list[tuple[int, str]] = []
+        self._asked = 0.0
+        self._submit()
+
+    def _submit(self) -> None:
+        while not self._runner.has_room() and not self._cancelled.is_set():
+            self._cancelled.wait(_AGAIN_SECONDS)
+        if self._cancelled.is_set():
+            raise _cancelled()
+        self._messages.clear()
+        handle = PortableRunner().create_job_service(self._options)
+        self._service = handle.job_service
+        self._id, messages, _ = handle.submit(self._proto)
+        threading.Thread(target=self._read, args=(messages,), daemon=True).start()
+
+    def _read(self, messages: Iterator[Any]) -> None:
+        try:
+            for message in messages:
+                if message.HasField("message_response"):
+                    response = message.message_response
+                    self._messages.append((response.importance, response.message_text))
+        except grpc.RpcError:
+            return  # the job server has gone, which asking for the state tells as well
+
+    @property
+    def logs(self) -> list[str]:
+        """What the job server told of the job so far."""
+        return [text for _, text in self._messages]
+
+    def state(self) -> int:
+        """The job's state, of ``JobState``.
+
+        Raises PipelineError when the job server is gone; the master may still be there, and is asked to stop the job.
+        """
+        try:
+            found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=10).state
+        except grpc.RpcError as error:
+            self._runner.end(self._id)
+            raise PipelineError(
+                f"The job server stopped answering ({error.code().name}).",
+                code="run.cluster_lost",
+                hint="Look at its log, start it again and run again; nothing was committed.",
+            ) from error
+        return found
+
+    def wait(self) -> None:
+        """Pass the workers' events on until the job is done. Raises the failure that a step recorded, else what the
+        cluster tells."""
+        events = WorkerEvents(self._folder)
+        while True:
+            state = self.state()
+            events.replay()
+            if state == api.JobState.DONE:
+                return
+            if self._cancelled.is_set() or state == api.JobState.CANCELLED:
+                self._end()
+                raise _cancelled()
+            if state in _ENDED:
+                text = self._failure()
+                if self._runner.was_taken(text):
+                    time.sleep(_AGAIN_SECONDS)
+                    self._submit()
+                    continue
+                raise self._explained(text)
+            hopeless = self._hopeless(events)
+            if hopeless is not None:
+                self._end()
+                raise hopeless
+            time.sleep(_POLL_SECONDS)
+
+    def _hopeless(self, events: WorkerEvents) -> Exception | None:
+        """What trying again cannot mend, though a cluster would: a step's own failure, a worker that was refused, or no
+        pool where not one step has run."""
+        if self._failed_for_good():
+            return recorded_failure(str(self._folder), PipelineError("A step failed."))
+        if time.monotonic() - self._asked < _ASK_SECONDS:
+            return None
+        self._asked = time.monotonic()
+        detail = self._runner.detail(self._id)
+        known = refused(detail)
+        if known is None and not events.any and (found := cause(detail)) is not None and found.code == NO_POOL:
+            known = found
+        return known
+
+    def _failed_for_good(self) -> bool:
+        path = self._folder / "failure.json"
+        if not path.exists() or not path.stat().st_size:
+            return False
+        try:
+            code = json.loads(path.read_text(encoding="utf-8"))["code"]
+        except ValueError:  # half written
+            return False
+        return code != "internal.error"
+
+    def _failure(self) -> str:
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:  # the message comes on a stream of its own
+            errors = [text for importance, text in self._messages if importance == api.JobMessage.JOB_MESSAGE_ERROR]
+            if errors:
+                return errors[-1]
+            time.sleep(0.1)
+        return "\n".join(self.logs[-3:])
+
+    def _explained(self, text: str) -> Exception:
+        detail = self._runner.detail(self._id) or text
+        known = refused(detail) or refused(text) or cause(detail) or cause(text)
+        if known is not None:
+            return known
+        return recorded_failure(
+            str(self._folder),
+            PipelineError(
+                f"The {self._runner.name.title()} job failed: {shortened(detail)}",
+                code="run.cluster_failed",
+                hint="Nothing was committed; the logs of the cluster say more.",
+            ),
+        )
+
+    def _end(self) -> None:
+        try:
+            self._service.Cancel(api.CancelJobRequest(job_id=self._id), timeout=5)
+        except grpc.RpcError:
+            pass  # the master is asked as well
+        self._runner.end(self._id)
+
+
+def _cancelled() -> PipelineError:
+    return PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
+
+
+class ClusterRunner:
+    """What Flink and Spark have in common."""
+
+    name = ""
+    keep_workers_millis = 60_000
+
+    def __init__(self, cluster: ClusterOptions, parallelism: int) -> None:
+        self.cluster, self.parallelism = cluster, parallelism
+
+    def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> PortableJob:
+        """Raises PipelineError when the job server does not take the job."""
+        folder = folders.scratch
+        options = PipelineOptions(self._arguments(folders, run_id))
+        pipeline = Pipeline(runner=PortableRunner(), options=options)
+        build(pipeline)
+        try:
+            return PortableJob(self, pipeline, options, folder, stop)
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            raise PipelineError(
+                f"The job server at {self.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
+                code="run.cluster_unreachable",
+                hint="Look at its log; it must reach the cluster's master.",
+            ) from error
+
+    def _arguments(self, folders: Folders, run_id: str) -> list[str]:
+        # Every part of the cluster has the jars; a job that names one small file carries no others.
+        nothing = folders.scratch / "nothing.txt"
+        nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
+        environment = {"url": self.cluster.worker_pool, "params": greeting(folders)}
+        return [
+            f"--job_endpoint={self.cluster.job_endpoint}",
+            f"--job_name=kalla-{run_id}",
+            f"--job_server_timeout={_SUBMIT_SECONDS}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={json.dumps(environment)}",
+            f"--files_to_stage={nothing}",
+            f"--parallelism={self.parallelism}",
+            # A worker takes seconds to start: it is kept from one stage of a job to the next.
+            f"--environment_cache_millis={self.keep_workers_millis}",
+            "--no_pipeline_type_check",
+        ]
+
+    def has_room(self) -> bool:
+        """Whether a job need not wait for others to end; True where the cluster does not tell."""
+        return True
+
+    def was_taken(self, text: str) -> bool:
+        """Whether a job failed with ``text`` because another one has what it needs: it is submitted again."""
+        return False
+
+    def detail(self, job_id: str) -> str:
+        """What the master knows of why a job failed or is tried again; empty where it is not asked."""
+        return ""
+
+    def end(self, job_id: str) -> None:
+        """Have the master stop a job, where the job server cannot."""

@@ -1,0 +1,46 @@
+"""One run on a cluster, from submission to its end. Imports Beam, so it is imported once a run has been planned."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipelines.errors import recorded_failure
+from pipelines.options import RunRequest
+from pipelines.runners.base import Folders, Runner
+from pipelines.runners.choice import Choice
+from pipelines.runners.flink import FlinkRunner
+from pipelines.runners.spark import SparkRunner
+
+_RUNNERS = {"flink": FlinkRunner, "spark": SparkRunner}
+
+
+def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], None], folders: Folders) -> None:
+    """Run the pipeline that ``build`` describes; every worker must see ``folders`` at the same path.
+
+    Raises what a step recorded, else the cluster's own cause as a PipelineError.
+    """
+    try:
+        runner: Runner = _RUNNERS[choice.runner](request.cluster, choice.parallelism)
+        with _stopped_by_signal() as stop:
+            runner.submit(build, folders, request.run_id, stop).wait()
+    except Exception as error:
+        raise recorded_failure(str(folders.scratch), error) from error
+
+
+@contextlib.contextmanager
+def _stopped_by_signal() -> Iterator[threading.Event]:
+    """Whoever ends this process (Ctrl-C at a launcher, a cancelled run) ends its job on the cluster too."""
+
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals reach the main thread alone
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)

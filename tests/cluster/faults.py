@@ -1,0 +1,190 @@
+"""What must hold when something dies or is stopped in the middle of a run, as functions over a running cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipelines.cluster.commands import flink_task_manager
+from pipelines.cluster.local import LocalCluster, fetch_json
+from pipelines.launch import Event, launch
+from tests.cluster.scenarios import Ground, same_evidence, sample
+from tests.clusters import on, options
+from tests.helpers import request
+
+_WAIT = 180.0
+
+
+def until(ready: Callable[[], Any], what: str) -> Any:
+    """What ``ready`` gives as soon as it is something."""
+    deadline = time.monotonic() + _WAIT
+    while not (found := ready()):
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.05)
+    return found
+
+
+@contextlib.contextmanager
+def in_the_middle(ground: Ground, output: Path) -> Iterator[dict[str, Any]]:
+    """The block runs while steps of a run are at work on the cluster: some have told their end, others have not.
+
+    ``run["asked"]`` is the request, ``run["pid"]`` its process and, after the block, ``run["outcome"]`` its end.
+    """
+    asked = request(
+        ground.large, output, runner=ground.found.kind, cluster=options(ground.found), strategy="shuffle"
+    )  # fmt: skip
+    run: dict[str, Any] = {"asked": asked}
+    at_work = threading.Event()
+
+    def note(event: Event) -> None:
+        if event["event"] == "staged":
+            at_work.set()
+
+    def go() -> None:
+        run["outcome"] = launch(asked, note, timeout=600, on_start=lambda pid: run.update(pid=pid))
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    until(lambda: at_work.is_set() or "outcome" in run, "the first step")
+    assert "outcome" not in run, run["outcome"]
+    yield run
+    thread.join(600)
+    assert "outcome" in run, "the run did not end"
+
+
+def right_or_nothing(ground: Ground, outcome: dict[str, Any], output: Path) -> None:
+    """A run ends right, or fails with a code and leaves nothing: never half evidence, never another count."""
+    if outcome["status"] == "completed":
+        same_evidence(output, ground.large_truth)
+        return
+    assert outcome["error"]["code"] not in ("internal.error", "run.failed", "run.cluster_failed"), outcome
+    left_nothing(output)
+
+
+def left_nothing(output: Path) -> None:
+    assert not output.exists()
+    assert not list(output.parent.glob(f".{output.name}.kalla-*"))
+
+
+def python_workers(found: LocalCluster) -> list[psutil.Process]:
+    """The workers that the pool has started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(found.processes.get("worker-pool").pid).children()
+    return []
+
+
+def a_python_worker_is_killed(ground: Ground) -> None:
+    output = ground.folder / "worker-killed"
+    with in_the_middle(ground, output) as run:
+        killed = python_workers(ground.found)
+        assert killed
+        killed[0].send_signal(signal.SIGKILL)
+    right_or_nothing(ground, run["outcome"], output)
+    assert _was_tried_again(ground.found, run["asked"].run_id)
+
+
+def a_machine_is_killed(ground: Ground) -> None:
+    """A TaskManager is killed; another has taken its place by the time the cluster tries again."""
+    output = ground.folder / "machine-killed"
+    with in_the_middle(ground, output) as run:
+        name = ground.found.workers[0]
+        _kill(ground.found, name)
+        ground.found.processes.start(name, flink_task_manager(ground.found.processes.logs.parent / "conf"))
+    right_or_nothing(ground, run["outcome"], output)
+    assert _was_tried_again(ground.found, run["asked"].run_id)
+    until(lambda: fetch_json(f"{ground.found.master_url}/overview")["taskmanagers"] == 2, "the new TaskManager")
+
+
+def a_spark_worker_is_killed(ground: Ground) -> None:
+    """A worker is killed with its executor; the other one is left."""
+    output = ground.folder / "machine-killed"
+    with in_the_middle(ground, output) as run:
+        _kill(ground.found, ground.found.workers[0])
+    right_or_nothing(ground, run["outcome"], output)
+    assert "Lost executor" in (ground.found.processes.logs / "jobserver.log").read_text(encoding="utf-8")
+
+
+def the_job_server_is_killed(ground: Ground) -> None:
+    """The run fails at once, and its job, of which the master alone still knows, does not go on."""
+    output = ground.folder / "server-killed"
+    with in_the_middle(ground, output) as run:
+        _kill(ground.found, "jobserver")
+    assert run["outcome"]["error"]["code"] == "run.cluster_lost", run["outcome"]
+    left_nothing(output)
+    assert _ended_as(ground.found, run["asked"].run_id) == "CANCELED"
+
+
+def _kill(found: LocalCluster, name: str) -> None:
+    killed = found.processes.get(name)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait(60)
+
+
+def a_run_is_cancelled(ground: Ground) -> None:
+    """A run that is asked to end takes its job with it, and leaves nothing."""
+    output = ground.folder / "cancelled"
+    with in_the_middle(ground, output) as run:
+        os.kill(run["pid"], signal.SIGTERM)
+    assert run["outcome"]["status"] == "failed", run["outcome"]
+    assert run["outcome"]["error"]["code"] == "run.cancelled"
+    left_nothing(output)
+    if ground.found.kind == "flink":
+        assert _ended_as(ground.found, run["asked"].run_id) == "CANCELED"
+    else:
+        until(lambda: not fetch_json(f"{ground.found.master_url}/json/")["activeapps"], "the end of the application")
+
+
+def _ended_as(found: LocalCluster, run_id: str) -> str:
+    """How the JobManager says that the job of a run ended, once it has."""
+
+    def ended() -> str | None:
+        state: str = _flink_job(found, run_id)["state"]
+        return state if state in ("FINISHED", "FAILED", "CANCELED") else None
+
+    return str(until(ended, "the end of the job"))
+
+
+def _was_tried_again(found: LocalCluster, run_id: str) -> bool:
+    """Whether the fault met the job at work: the JobManager keeps what failed of it."""
+    job = _flink_job(found, run_id)
+    return bool(fetch_json(f"{found.master_url}/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"])
+
+
+def _flink_job(found: LocalCluster, run_id: str) -> dict[str, Any]:
+    jobs = fetch_json(f"{found.master_url}/jobs/overview")["jobs"]
+    [job] = [job for job in jobs if job["name"] == f"kalla-{run_id}"]
+    return dict(job)
+
+
+def a_bad_record_is_told_at_once(ground: Ground) -> None:
+    """A failure of a step, not of the cluster: its own code, and no second try."""
+    bad = ground.folder / "bad.csv"
+    bad.write_text('id,ref\n1,a\n2,"b\n', encoding="utf-8")
+    recipe = sample()
+    recipe["sources"]["left"]["uri"] = str(bad)
+    recipe["sources"]["left"]["primary_key"] = ["id"]
+    recipe["match_sql"] = "SELECT l.id FROM left_src l JOIN right_src r ON l.ref = r.payment_id"
+    outcome = on(ground.found, recipe, ground.folder / "bad")
+    assert outcome["status"] == "failed"
+    assert outcome["error"]["code"].startswith("source."), outcome
+
+
+def no_process_is_left(found: LocalCluster) -> None:
+    """Everything has ended with its cluster: no port answers, no process has its folder in its command."""
+    for address in (found.endpoint, found.worker_pool, re.sub("^http://", "", found.master_url)):
+        host, _, port = address.partition(":")
+        with socket.socket() as probe:
+            assert probe.connect_ex((host, int(port))) != 0
+    folder = str(found.processes.logs.parent)
+    living = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or ())]
+    assert not living

@@ -1,0 +1,134 @@
+"""What must hold on every kind of cluster, as functions over a running one: starting one for each would take minutes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.cluster.local import LocalCluster
+from pipelines.evidence import verify
+from pipelines.launch import Event, launch
+from tests.cluster.data import check_against_plain_loops, ledger_and_bank
+from tests.clusters import logs_shown, on, options
+from tests.helpers import drive, manifest, parts, request, source
+from tests.servers import postgres_server
+
+SAMPLE = Path(__file__).parents[2] / "docs" / "sample"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A running cluster, and what the runs on it are held against."""
+
+    found: LocalCluster
+    folder: Path
+
+    @cached_property
+    def large(self) -> dict[str, Any]:
+        """A recipe over 200,000 rows with duplicates and NULLs."""
+        return ledger_and_bank(self.folder)
+
+    @cached_property
+    def large_truth(self) -> Path:
+        """What one machine leaves of ``large``, found right by loops over rows."""
+        direct = drive(self.large, self.folder / "large", strategy="local")
+        assert 50_000 < direct["matched_count"]
+        assert set(direct["reasons"]["left"]) == {"no_key", "null_key", "predicate"}
+        check_against_plain_loops(self.folder, self.folder / "large")
+        return self.folder / "large"
+
+    @cached_property
+    def sample_truth(self) -> Path:
+        """What one machine leaves of the bundled sample; its documented counts are checked elsewhere."""
+        drive(sample(), self.folder / "sample", strategy="local")
+        return self.folder / "sample"
+
+    def hold(self, subtests: pytest.Subtests, *scenarios: Callable[[Ground], None]) -> None:
+        """Each scenario, told apart in the report; one that fails does not keep the others from being tried."""
+        for scenario in scenarios:
+            with subtests.test(scenario.__name__), logs_shown(self.found.processes.logs):
+                scenario(self)
+
+
+def sample() -> dict[str, Any]:
+    recipe = json.loads((SAMPLE / "invoice-payment-match.json").read_text(encoding="utf-8"))
+    for side in recipe["sources"].values():
+        side["uri"] = str(SAMPLE / side["uri"])
+    found: dict[str, Any] = recipe
+    return found
+
+
+def same_evidence(folder: Path, other: Path) -> None:
+    """Byte for byte, set by set, and all that the manifest counts."""
+    assert parts(folder) == parts(other)
+    for name in ("counts", "reasons", "control_totals"):
+        assert manifest(folder)[name] == manifest(other)[name]
+    assert verify(folder).ok
+
+
+def sample_is_true(ground: Ground) -> None:
+    """The bundled sample: the documented counts, the rows of one machine; ``auto`` takes the cluster that answers."""
+    outcome = on(ground.found, sample(), ground.folder / "auto", runner="auto")
+    assert outcome["status"] == "completed", outcome
+    counts = [outcome[n] for n in ("matched_count", "unmatched_left_count", "unmatched_right_count")]
+    assert (counts, outcome["runner"]) == ([7, 8, 8], ground.found.kind)
+    assert manifest(ground.folder / "auto")["plan"]["runner"] == ground.found.kind
+    same_evidence(ground.folder / "auto", ground.sample_truth)
+
+
+def large_rows_agree(strategy: str) -> Callable[[Ground], None]:
+    """200,000 rows: every strategy leaves what one machine leaves."""
+
+    def agree(ground: Ground) -> None:
+        output = ground.folder / strategy
+        outcome = on(ground.found, ground.large, output, strategy=strategy)
+        assert outcome["status"] == "completed", outcome
+        assert (outcome["strategy"], outcome["runner"]) == (strategy, ground.found.kind)
+        same_evidence(output, ground.large_truth)
+
+    agree.__name__ = f"large_rows_agree_{strategy}"
+    return agree
+
+
+def two_runs_at_once(ground: Ground) -> None:
+    """Two runs at the same time do not disturb each other; where the cluster has room for one, the other waits."""
+    outputs = [ground.folder / f"at-once-{n}" for n in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda output: on(ground.found, sample(), output), outputs))
+    for outcome, output in zip(outcomes, outputs, strict=True):
+        assert outcome["status"] == "completed", outcome
+        same_evidence(output, ground.sample_truth)
+
+
+def postgres_is_read_at_one_moment(ground: Ground) -> None:
+    """Both tables under the snapshot that the driver holds: rows that go while the workers read are in it."""
+    with postgres_server() as server:
+        name = server.create_database()
+        server.execute(name, (SAMPLE / "seed.sql").read_text(encoding="utf-8"))
+        recipe = sample()
+        for side, table, key in (("left", "invoices", "invoice_id"), ("right", "payments", "payment_id")):
+            recipe["sources"][side] = source(server.uri(name, table), [key], "postgres")
+        asked = request(recipe, ground.folder / "postgres", runner=ground.found.kind, cluster=options(ground.found))
+        emptied: list[bool] = []
+
+        def after_planning(event: Event) -> None:
+            if event["event"] == "staged" and not emptied:
+                server.execute(name, "DELETE FROM payments")
+                emptied.append(True)
+
+        outcome = launch(asked, after_planning, timeout=600)
+    assert outcome["status"] == "completed", outcome
+    assert emptied and (outcome["matched_count"], outcome["right_record_count"]) == (7, 15)
+
+
+def no_jar_has_travelled(ground: Ground) -> None:
+    """After all those jobs Flink keeps nothing of theirs that is as large as a jar."""
+    kept = [p for p in (ground.found.processes.logs.parent / "blobs").rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in kept) < 1 << 20

@@ -1,0 +1,92 @@
+"""Set-ups that cannot work, on real processes: each is told with a code of its own and what to do, and leaves nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.cluster import commands
+from pipelines.cluster.commands import Command, FlinkPlace
+from pipelines.cluster.local import HOST, fetch_json
+from pipelines.cluster.processes import free_port, listening
+from tests.cluster.scenarios import Ground, sample
+from tests.clusters import on
+
+# A pool that is a pool of ours in all but one thing.
+_POOL = (
+    "import sys; from pipelines.cluster import handshake, worker_pool; {change}; "
+    "sys.exit(worker_pool.main(['--port', '{port}']))"
+)
+_ELSEWHERE = "handshake._TOKEN = 'of-another-disk'"  # as where the run's folder is not mounted
+_OLDER = "handshake._PACKAGES = (); old = handshake.versions(); handshake.versions = lambda: old | {{'kalla': '0.0.1'}}"
+
+
+def refused(ground: Ground, name: str, code: str, says: str, **cluster: Any) -> None:
+    """A run with ``cluster`` as its settings fails with ``code`` and a remedy that ``says`` what to do."""
+    output = ground.folder / name
+    outcome = on(ground.found, sample(), output, settings=cluster)
+    assert outcome["status"] == "failed", outcome
+    assert outcome["error"]["code"] == code, outcome
+    assert says in outcome["error"]["message"], outcome
+    assert not output.exists() and not list(ground.folder.glob(f".{name}.kalla-*"))
+
+
+def no_pool_answers(ground: Ground) -> None:
+    refused(
+        ground, "no-pool", "run.worker_pool_unreachable", "`kalla worker`", worker_pool=f"{HOST}:{free_port()}"
+    )  # fmt: skip
+
+
+def the_folder_is_not_shared(ground: Ground) -> None:
+    refused(
+        ground, "not-shared", "run.folder_not_shared", "KALLA_STAGING", worker_pool=_pool(ground, "pool-away", _ELSEWHERE)
+    )  # fmt: skip
+
+
+def the_workers_are_older(ground: Ground) -> None:
+    refused(
+        ground, "older", "run.worker_version", "planned with kalla", worker_pool=_pool(ground, "pool-older", _OLDER)
+    )  # fmt: skip
+
+
+def _pool(ground: Ground, name: str, change: str) -> str:
+    port, processes = free_port(), ground.found.processes
+    code = _POOL.format(change=change.format(), port=port)
+    processes.start(name, Command((sys.executable, "-c", code), {}))
+    processes.wait_for(name, lambda: listening(HOST, port), 120)
+    return f"{HOST}:{port}"
+
+
+def the_master_is_away_or_lacks_a_jar(ground: Ground) -> None:
+    """A job server whose Flink is not there, and then one without Beam's jars."""
+    port, artifacts, rest, processes = free_port(), free_port(), free_port(), ground.found.processes
+    folder = ground.folder / "astray"
+    configuration = _configured(folder, rest)
+    server = commands.flink_job_server(f"{HOST}:{rest}", configuration, folder / "artifacts", port, artifacts)
+    processes.start("jobserver-astray", server)
+    processes.wait_for("jobserver-astray", lambda: listening(HOST, port), 120)
+    astray = {"job_endpoint": f"{HOST}:{port}", "master_url": None}
+    refused(ground, "away", "run.cluster_unreachable", "Start the master", **astray)
+
+    processes.start("jobmanager-bare", _without_beam(commands.flink_job_manager(configuration)))
+    processes.wait_for("jobmanager-bare", lambda: fetch_json(f"http://{HOST}:{rest}/overview") is not None, 120)
+    refused(ground, "bare", "run.cluster_version", "make java", **astray)
+
+
+def _configured(folder: Path, rest: int) -> Path:
+    folder.mkdir()
+    place = FlinkPlace(HOST, free_port(), rest)
+    (folder / "flink-conf.yaml").write_text(commands.flink_configuration(place, folder), encoding="utf-8")
+    return folder
+
+
+def _without_beam(command: Command) -> Command:
+    """The same process on a class path without Beam's jars and ours: a plain Flink."""
+    arguments = list(command.arguments)
+    place = arguments.index("-cp") + 1
+    jars = arguments[place].split(":")
+    kept = [jar for jar in jars if not Path(jar).name.startswith(("beam-", "kalla-"))]
+    assert len(kept) < len(jars)
+    arguments[place] = ":".join(kept)
+    return Command(tuple(arguments), command.environment)

@@ -1,0 +1,27 @@
+"""Runs on a real standalone Spark: the same rows as on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import faults, scenarios, setups
+from tests.cluster.scenarios import Ground
+from tests.clusters import cluster, needs_java
+
+pytestmark = [needs_java("spark"), pytest.mark.timeout(1200)]
+
+
+def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    with cluster("spark", tmp_path / "cluster") as found:
+        Ground(found, tmp_path).hold(
+            subtests,
+            scenarios.sample_is_true,
+            scenarios.two_runs_at_once,
+            scenarios.large_rows_agree("shuffle"),
+            setups.no_pool_answers,
+            faults.a_run_is_cancelled,
+            faults.a_spark_worker_is_killed,
+        )
+    faults.no_process_is_left(found)
