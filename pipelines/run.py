@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from connectors import Connector, Snapshot
 from pipelines import engine, progress
+from pipelines.beam_sql.service import sql_failure, sql_service
 from pipelines.errors import recorded_failure
 from pipelines.manifest import (
     SourceFacts,
@@ -128,6 +129,8 @@ def plan_steps(
         memory=request.memory,
         strategy=prepared.run_plan.strategy,
         buckets=max(request.partitions, 1),
+        sql=prepared.run_plan.sql,
+        sql_service=request.cluster.sql_service,
         relations=relations,
     )
     return state, tasks
@@ -149,16 +152,30 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
     from pipelines.build import build
 
     try:
-        direct.run(lambda pipeline: build(pipeline, state, tasks))
+        with _service(state) as service:
+            direct.run(lambda pipeline: build(pipeline, state, tasks, service))
     except Exception as error:
-        raise recorded_failure(state.scratch, error) from error
+        raise _cause(state, error) from error
 
 
 def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks: list[StageTask]) -> None:
     from pipelines.build import build
     from pipelines.runners.submit import run_on_cluster
 
-    run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks), state.folder)
+    with _service(state) as service:
+        run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks, service), state.folder)
+
+
+def _service(state: RunState) -> contextlib.AbstractContextManager[str | None]:
+    """The service of engine beam-sql; None for the other engine."""
+    if state.sql is None:
+        return contextlib.nullcontext()
+    return sql_service(state.sql_service, state.folder, state.memory)
+
+
+def _cause(state: RunState, error: Exception) -> KallaError:
+    known = recorded_failure(state.scratch, error)
+    return known if state.sql is None or known.code != "internal.error" else sql_failure(known.message)
 
 
 def _manifest(
