@@ -1,78 +1,81 @@
-"""Statements in one pipeline: the pairs that Beam SQL finds, without the evidence around them."""
+"""Many conditions in one statement of Beam SQL, each judged by itself: a run for each would take seconds."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import direct, engine
+import sqlglot
+from sqlglot import exp
+
+from pipelines import engine
 from pipelines.beam_sql.rows import Batch, sql_rows
+from pipelines.beam_sql.statement import SqlMatch
+from pipelines.matching import Sides
+from pipelines.options import ClusterOptions
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation
 from tests.end_to_end.cases import Case
 from tests.end_to_end.test_differential import recipe
-from tests.helpers import request
+from tests.helpers import import_beam, request
+
+Pairs = set[tuple[int, int]]
 
 
-def pairs_of(cases: Sequence[Case], folder: Path, service: str) -> list[list[tuple[int, int]]]:
-    """What Beam SQL finds for each statement, sorted. All run in one pipeline: each for itself would take seconds."""
+def pairs_by_condition(case: Case, folder: Path, shared: ClusterOptions) -> list[Pairs]:
+    """The pairs that Beam SQL finds for each condition over both sides under the case's key, the others left out."""
+    import_beam()
     import apache_beam as beam
 
+    from pipelines import direct
     from pipelines.beam_sql.transform import sql_pairs
 
-    class Found(beam.PTransform):
-        """One statement; its place in the graph gives its labels a prefix."""
+    prepared = prepare(request(recipe(case, folder), folder / "out", engine="beam-sql", cluster=shared))
+    match, count = _each_by_itself(prepared)
+    batches = _batches(prepared, folder)
+    assert shared.sql_service is not None
+    service: str = shared.sql_service
 
-        def __init__(self, number: int, prepared: Prepared, batches: dict[str, list[Batch]]) -> None:
-            super().__init__()
-            self._number, self._prepared, self._batches = number, prepared, batches
+    def cells(row: Any) -> list[Any]:
+        return [row.lr, row.rr, *(getattr(row, f"b{i}") for i in range(count))]
 
-        def expand(self, begin: Any) -> Any:
-            sides = {
-                s: begin | f"Rows{s}" >> beam.Create([0]) | f"Batches{s}" >> beam.FlatMap(lambda _, b=b: b)
-                for s, b in self._batches.items()
-            }
-            match = self._prepared.run_plan.sql
-            assert match is not None
-            found = sql_pairs(sides, match, service)
-            return found | "Number" >> beam.Map(lambda row, n=self._number: f"{n} {row.lr} {row.rr}")
-
-    prepared = [_prepared(case, folder, service) for case in cases]
-    rows = [_batches(p, folder) for p in prepared]
+    def rows_of(side: str) -> Callable[[int], list[Batch]]:
+        return lambda _: batches[side]
 
     def build(pipeline: Any) -> None:
-        found = [
-            pipeline | f"Case{n}" >> Found(n, p, batches)
-            for n, (p, batches) in enumerate(zip(prepared, rows, strict=True))
-        ]
-        lines = found | beam.Flatten()
-        _ = lines | beam.combiners.ToList() | beam.Map(lambda all: (folder / "found.json").write_text(json.dumps(all)))
+        sides = {s: pipeline | f"Start{s}" >> beam.Create([0]) | f"Rows{s}" >> beam.FlatMap(rows_of(s)) for s in "lr"}
+        found = sql_pairs(sides, match, service) | "Cells" >> beam.Map(cells) | beam.combiners.ToList()
+        _ = found | "Keep" >> beam.Map(lambda all: (folder / "found.json").write_text(json.dumps(all)))
 
     direct.run(build)
-    results: list[list[tuple[int, int]]] = [[] for _ in cases]
-    for line in json.loads((folder / "found.json").read_text()):
-        number, left, right = map(int, line.split())
-        results[number].append((left, right))
-    return [sorted(found) for found in results]
+    found = json.loads((folder / "found.json").read_text())
+    return [{(row[0], row[1]) for row in found if row[2 + i] is True} for i in range(count)]
 
 
-def _prepared(case: Case, folder: Path, service: str) -> Prepared:
-    from pipelines.options import ClusterOptions
-
-    asked = request(recipe(case, folder), folder / "out", engine="beam-sql", cluster=ClusterOptions(sql_service=service))
-    return prepare(asked)
+def _each_by_itself(prepared: Prepared) -> tuple[SqlMatch, int]:
+    """The statement with ``b0, b1, ...`` in place of its WHERE."""
+    match = prepared.run_plan.sql
+    assert match is not None and match.residual is not None
+    tree = sqlglot.parse_one(match.residual)
+    where = tree.args["where"].this
+    tests = list(where.flatten()) if isinstance(where, exp.And) else [where]
+    assert len(tests) == len(prepared.plan.conditions)
+    columns = [
+        exp.alias_(exp.Is(this=exp.paren(t.copy()), expression=exp.true()), f"b{i}") for i, t in enumerate(tests)
+    ]
+    asked = exp.select("lr", "rr", *columns).from_("PCOLLECTION").sql(normalize_functions=False)
+    return dataclasses.replace(match, residual=asked), len(tests)
 
 
 def _batches(prepared: Prepared, folder: Path) -> dict[str, list[Batch]]:
-    from pipelines.matching import Sides
-
     whole = {}
     for side, connector in prepared.connectors.items():
-        names = tuple(c.name for c in prepared.schemas[side])
         path = connector.in_place_path()
         assert path is not None
+        names = tuple(c.name for c in prepared.schemas[side])
         whole[side] = Relation(side, (DataFile(path, connector.count()),), names)
     sides = Sides(whole["l"], whole["r"], ("id",), ("id",))
     match = prepared.run_plan.sql
