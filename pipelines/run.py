@@ -175,7 +175,7 @@ def _service(state: RunState) -> contextlib.AbstractContextManager[str | None]:
 
 def _cause(state: RunState, error: Exception) -> KallaError:
     known = recorded_failure(state.scratch, error)
-    return known if state.sql is None or known.code != "internal.error" else sql_failure(known.message)
+    return known if state.sql is None or known.code != "internal.error" else sql_failure(state.folder, known.message)
 
 
 def _manifest(

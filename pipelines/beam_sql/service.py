@@ -14,6 +14,8 @@ from pipelines.errors import PipelineError
 from pipelines.runners.causes import shortened
 
 HOST = "127.0.0.1"
+_NAME = "sql-service"
+_MOST_TOLD = 400
 _START_SECONDS = 120.0
 _MIB = 1 << 20
 _LEAST_HEAP, _MOST_HEAP = 256, 2048
@@ -46,21 +48,33 @@ def sql_service(named: str | None, folder: Path, memory: int) -> Iterator[str]:
         yield named
         return
     expansion, worker = free_port(), free_port()
-    with Processes(folder / "sql-service") as processes:
-        processes.start("sql-service", _ending_with_us(service_command(expansion, worker, _heap(memory))))
-        processes.wait_for(
-            "sql-service", lambda: listening(HOST, worker) and listening(HOST, expansion), _START_SECONDS
-        )
+    with Processes(folder / _NAME) as processes:
+        processes.start(_NAME, _ending_with_us(service_command(expansion, worker, _heap(memory))))
+        processes.wait_for(_NAME, lambda: listening(HOST, worker) and listening(HOST, expansion), _START_SECONDS)
         yield f"{HOST}:{expansion}"
 
 
-def sql_failure(text: str) -> PipelineError:
-    """The error of a run whose Java side failed while rows went through it; ``text`` is what Beam told."""
+def sql_failure(folder: Path, text: str) -> PipelineError:
+    """The error of a run whose Java side failed while rows went through it; ``text`` is what Beam told, ``folder``
+    what ``sql_service`` was given."""
+    log = _log(folder)
+    told = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if "OutOfMemoryError" in told:
+        return PipelineError(
+            "Beam SQL needs more memory than its share of the run's.",
+            code="run.memory_exceeded",
+            hint="Give runs more: --memory-limit, or KALLA_MEMORY_LIMIT.",
+        )
+    last = "".join(f" Its log ends with: {line[:_MOST_TOLD]}" for line in told.strip().splitlines()[-1:])
     return PipelineError(
-        f"Beam SQL failed: {shortened(text)}",
+        f"Beam SQL failed: {shortened(text)}{last}",
         code="run.sql_failed",
-        hint="Nothing was committed. Give the run more memory with --memory-limit, or use --engine vectorized.",
+        hint="Nothing was committed. Use --engine vectorized, or run again with --debug.",
     )
+
+
+def _log(folder: Path) -> Path:
+    return folder / _NAME / f"{_NAME}.log"
 
 
 def service_command(expansion: int, worker: int, heap_mib: int, host: str = HOST) -> tuple[str, ...]:
