@@ -153,7 +153,9 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
 
     try:
         with _service(state) as service:
-            direct.run(lambda pipeline: build(pipeline, state, tasks, service))
+            # Each worker of ours would get one of Java's, all in one program: a second gains nothing there.
+            workers = {} if state.sql is None else {"workers": 1}
+            direct.run(lambda pipeline: build(pipeline, state, tasks, service), **workers)
     except Exception as error:
         raise _cause(state, error) from error
 

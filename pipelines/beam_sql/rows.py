@@ -17,14 +17,13 @@ from pipelines.beam_sql.statement import SqlKind, SqlMatch
 from pipelines.buckets import BATCH_ROWS, filled, key_texts, side_keys
 from pipelines.engine import Connection
 from pipelines.errors import PipelineError
-from pipelines.matching import Sides, nearest_tree, own_checks
+from pipelines.matching import Sides, nearest_tree, own_checks, pairs_tree
 from pipelines.paths import partial
 from pipelines.relation import ROW, Relation
-from pipelines.shards import create_pairs, parquet, write_at_most
-from recipe import LEFT, RIGHT, MatchPlan
+from pipelines.shards import create_pairs, create_table, write_at_most
+from recipe import LEFT, MatchPlan
 
 Batch: TypeAlias = list[tuple[Any, ...]]
-_NAMES = {LEFT: "left", RIGHT: "right"}
 
 
 def sql_rows(connection: Connection, plan: MatchPlan, match: SqlMatch, sides: Sides, rows: Relation) -> Iterator[Batch]:
@@ -78,18 +77,32 @@ def _candidates(pairs: Sequence[tuple[int, int]]) -> pa.RecordBatch:
 
 
 def explain_rows(connection: Connection, plan: MatchPlan, sides: Sides, side: str, folder: Path, number: int) -> None:
-    """Leave the nearest candidate of each row of ``side`` that Beam SQL put into no pair.
+    """Leave the nearest candidate of each row of ``side`` that Beam SQL put into no pair; hold the pairs of the left
+    side against those of our own engine, too.
 
-    Raises PipelineError ``run.engines_differ`` where such a candidate fulfils every condition: Beam SQL lost a pair.
+    Raises PipelineError ``run.engines_differ`` where the two do not find the same pairs.
     """
     create_pairs(connection, folder)
-    target = folder / f"nearest_{side}-{number}.parquet"
-    write_at_most(connection, nearest_tree(plan, sides, side, "pairs"), target, None)
-    lost = exp.select(ROW).from_(parquet(target)).where(exp.EQ(this=exp.column("n"), expression=exp.Literal.number(0)))
-    row = connection.execute(lost.limit(1).sql("duckdb")).fetchone()
-    if row is not None:
-        raise PipelineError(
-            f"Beam SQL left out a pair of row {row[0]} of the {_NAMES[side]} side that fulfils match_sql.",
-            code="run.engines_differ",
-            hint="Nothing was committed. Use --engine vectorized, and please report this with the recipe.",
-        )
+    if side == LEFT:
+        _check_pairs(connection, plan, sides)
+    write_at_most(
+        connection, nearest_tree(plan, sides, side, "pairs"), folder / f"nearest_{side}-{number}.parquet", None
+    )
+
+
+def _check_pairs(connection: Connection, plan: MatchPlan, sides: Sides) -> None:
+    rows = sides.left
+    assert isinstance(rows, Relation), "the rows of a file"
+    mine = exp.column("lr").between(exp.Literal.number(rows.before + 1), exp.Literal.number(rows.before + rows.rows))
+    create_table(connection, "expected", pairs_tree(plan, sides))
+    create_table(connection, "found", exp.select("lr", "rr").from_("pairs").where(mine))
+    for wrong, right, what in (("found", "expected", "found"), ("expected", "found", "left out")):
+        both = [exp.select("lr", "rr").from_(table) for table in (wrong, right)]
+        differing = exp.Except(this=both[0], expression=both[1], distinct=False).limit(1)
+        row = connection.execute(differing.sql("duckdb")).fetchone()
+        if row is not None:
+            raise PipelineError(
+                f"Beam SQL {what} the pair of left row {row[0]} and right row {row[1]}, against match_sql.",
+                code="run.engines_differ",
+                hint="Nothing was committed. Use --engine vectorized, and please report this with the recipe.",
+            )
