@@ -39,14 +39,14 @@ def split_batches(
     come once for each cell of theirs."""
     side = rows.side
     key = sides.left_key if side == LEFT else sides.right_key
-    keys = _keys(plan, sides, side)
+    keys = side_keys(plan, sides, side)
     hashed = _hash(connection, rows, keys)
     columns = needed_columns(plan, rows, key)
     place = exp.alias_(_place(hashed, side, buckets, hot), "bucket")
     tree = (
         exp.select(*(exp.column(c, table=side) for c in (ROW, *columns)), place)
         .from_(rows.scan().subquery(side))
-        .where(_filled(keys))
+        .where(filled(keys))
     )
     cells = {buckets + at + i: found for _, at, each in places(hot, side) for i, found in enumerate(each)}
     for batch in connection.sql(tree.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
@@ -59,23 +59,25 @@ def frequent_keys(
     connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: Sides, rows: Relation, least: int
 ) -> dict[int, int]:
     """Rows by key hash, of the keys with ``least`` rows or more in the relation."""
-    keys = _keys(plan, sides, rows.side)
+    keys = side_keys(plan, sides, rows.side)
     many = exp.GTE(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(least))
     tree = (
         exp.select(exp.alias_(_hash(connection, rows, keys), "h"), exp.Count(this=exp.Star()))
         .from_(rows.scan().subquery(rows.side))
-        .where(_filled(keys))
+        .where(filled(keys))
         .group_by("h")
         .having(many)
     )
     return dict(connection.sql(tree.sql("duckdb")).fetchall())
 
 
-def _keys(plan: MatchPlan, sides: Sides, side: str) -> list[exp.Expr]:
+def side_keys(plan: MatchPlan, sides: Sides, side: str) -> list[exp.Expr]:
+    """The key expressions of one side in the engine's names."""
     return [sides.tree(k.left if side == LEFT else k.right) for k in plan.keys]
 
 
-def _filled(keys: Iterable[exp.Expr]) -> exp.Expr:
+def filled(keys: Iterable[exp.Expr]) -> exp.Expr:
+    """TRUE where no key is NULL."""
     return exp.and_(*(exp.Not(this=exp.Is(this=exp.paren(k), expression=exp.null())) for k in keys))
 
 
@@ -111,12 +113,17 @@ def _by_bucket(table: pa.Table) -> Iterator[tuple[int, bytes]]:
 
 def _hash(connection: duckdb.DuckDBPyConnection, rows: Relation, keys: list[exp.Expr]) -> exp.Expr:
     """A 63-bit number from all key values."""
-    typed = exp.select(*(exp.alias_(k, f"k{i}") for i, k in enumerate(keys))).from_(rows.scan().subquery(rows.side))
-    types = [str(t) for t in connection.sql(typed.sql("duckdb")).types]
-    texts = [_canonical(k, t) for k, t in zip(keys, types, strict=True)]
+    texts = key_texts(connection, rows, keys)
     joined = exp.Anonymous(this="concat_ws", expressions=[exp.Literal.string("\x1f"), *texts])
     number = exp.Anonymous(this="md5_number_lower", expressions=[joined])
     return exp.cast(exp.BitwiseRightShift(this=number, expression=exp.Literal.number(1)), "bigint", dialect="duckdb")
+
+
+def key_texts(connection: duckdb.DuckDBPyConnection, rows: Relation, keys: list[exp.Expr]) -> list[exp.Expr]:
+    """Each key as a text that is equal exactly where the keys are, whatever their types."""
+    typed = exp.select(*(exp.alias_(k, f"k{i}") for i, k in enumerate(keys))).from_(rows.scan().subquery(rows.side))
+    types = [str(t) for t in connection.sql(typed.sql("duckdb")).types]
+    return [_canonical(k, t) for k, t in zip(keys, types, strict=True)]
 
 
 def _canonical(key: exp.Expr, kind: str) -> exp.Expr:

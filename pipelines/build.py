@@ -3,6 +3,7 @@
     CreateSplits -> [StageSplits] -> Relations
       local:      -> MatchLocal
       broadcast:  -> PartsOfLargeSide -> [MatchParts]
+      beam-sql:   -> [RowsLeft], [RowsRight] -> SqlJoin -> SqlFilter -> [KeepPairs] -> [ExplainRest]
       shuffle:    -> [CountKeys] -> HotKeys -> [KeyLeft], [KeyRight] -> CoGroupByKey -> MatchBuckets
     -> MergeShards -> [RouteRight] -> LeftSlices -> [AssembleLeft] -> Summarise
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import steps
+from pipelines.beam_sql.rows import Batch, keep_pairs
+from pipelines.beam_sql.statement import SqlMatch
 from pipelines.errors import recorded
 from pipelines.loading import loading_beam
 from pipelines.progress import told_in
@@ -79,13 +82,20 @@ class _Wiring:
         return numbered | f"{label}Spread" >> beam.GroupByKey() | self.step(label, results)
 
 
-def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask]) -> None:
-    """Add the whole run to ``pipeline``; its summary is left in the scratch folder."""
+def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask], sql_service: str | None = None) -> None:
+    """Add the whole run to ``pipeline``; its summary is left in the scratch folder.
+
+    ``sql_service`` is the address of the service that engine beam-sql needs.
+    """
     wiring, folder = _Wiring(state.folder), state.folder
     splits = pipeline | "CreateSplits" >> beam.Create(_numbered(tasks), reshuffle=False)
     staged = wiring.each(splits, "StageSplits", steps.stage)
     ready = wiring.once(staged, "Relations", lambda found: [steps.with_relations(state, found)])
-    shards = _STRATEGIES[state.strategy](wiring, ready)
+    if state.sql is None:
+        shards = _STRATEGIES[state.strategy](wiring, ready)
+    else:
+        assert sql_service is not None, "engine beam-sql needs its service"
+        shards = _beam_sql(wiring, ready, state.sql, sql_service, state.buckets)
     chunks = wiring.once(shards, "MergeShards", lambda _: _numbered(steps.merge(folder).right))
     routed = wiring.each(chunks, "RouteRight", lambda chunk: steps.route(folder, chunk))
     slices = wiring.once(routed, "LeftSlices", lambda found: _numbered(steps.left_slices(folder, found)))
@@ -131,6 +141,34 @@ def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
     spread = wiring.once(counted, "HotKeys", lambda found: [steps.find_hot_keys(folder, found)])
     sides = {LEFT: keyed(LEFT, "KeyLeft"), RIGHT: keyed(RIGHT, "KeyRight")}
     return sides | "GroupByBucket" >> beam.CoGroupByKey() | wiring.step("MatchBuckets", match)
+
+
+def _beam_sql(wiring: _Wiring, ready: beam.PCollection, match: SqlMatch, service: str, places: int) -> beam.PCollection:
+    """Pairs by Beam SQL, gathered by the place of their left row; then what is to be said of the other rows."""
+    from pipelines.beam_sql.transform import sql_pairs
+
+    folder = wiring.folder
+
+    def batches(side: str, label: str) -> beam.PCollection:
+        def rows(grouped: tuple[int, Iterable[Any]]) -> Iterator[Batch]:
+            for item in grouped[1]:
+                if item is not None:
+                    yield from steps.rows_for_sql(item)
+
+        files = ready | wiring.step(f"{label}Files", lambda state: _numbered(steps.side_files(state, side)))
+        return files | f"{label}Spread" >> beam.GroupByKey() | wiring.step(label, rows)
+
+    def keep(grouped: tuple[int, Iterable[Any]]) -> list[_Numbered]:
+        place, pairs = grouped
+        return [(_GATHERED, None if place < 0 else keep_pairs(folder, place, pairs))]
+
+    found = sql_pairs({LEFT: batches(LEFT, "RowsLeft"), RIGHT: batches(RIGHT, "RowsRight")}, match, service)
+    placed = found | "PlacePairs" >> beam.Map(lambda row: (row.lr % places, (row.lr, row.rr)))
+    nothing = ready | wiring.step("NoPairs", lambda _: [_NOTHING])
+    gathered = (placed, nothing) | "AllPairs" >> beam.Flatten() | "PairsByPlace" >> beam.GroupByKey()
+    kept = gathered | wiring.step("KeepPairs", keep)
+    rest = wiring.once(kept, "RestFiles", lambda _: _numbered(steps.explainable_files(folder)))
+    return wiring.each(rest, "ExplainRest", steps.explain_part)
 
 
 _STRATEGIES: dict[str, Callable[[_Wiring, beam.PCollection], beam.PCollection]] = {

@@ -27,11 +27,11 @@ class _Options(PipelineOptions):
         return views[cls]
 
 
-def run(build: Callable[[Pipeline], None]) -> None:
+def run(build: Callable[[Pipeline], None], workers: int = _CORES) -> None:
     """Build a graph and run it to its end, on all cores. Raises what a step raised, in whatever form Beam gives it."""
     # FnApiRunner by name: the switch called DirectRunner may choose Prism, a binary that Beam would download.
     options = _Options(
-        [f"--direct_num_workers={_CORES}", "--direct_running_mode=multi_threading", "--no_pipeline_type_check"]
+        [f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading", "--no_pipeline_type_check"]
     )
     pipeline = Pipeline(runner=FnApiRunner(), options=options)
     build(pipeline)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 STRATEGIES = ("auto", "local", "broadcast", "shuffle")
-ENGINES = ("auto", "vectorized")
+ENGINES = ("auto", "vectorized", "beam-sql")
 RUNNERS = ("direct", "flink", "spark", "auto")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
@@ -22,12 +22,16 @@ class ClusterOptions:
     ``job_endpoint`` is Beam's job server, ``worker_pool`` the pool of Python workers as a machine of the cluster
     reaches it, both host:port; ``master_url`` the web interface of Flink's JobManager or Spark's master, without which
     versions are not checked. ``parallelism`` None takes all slots.
+
+    ``sql_service`` is the service of engine beam-sql, host:port, for any runner; None has a run start its own on this
+    machine.
     """
 
     job_endpoint: str | None = None
     worker_pool: str = "localhost:50000"
     master_url: str | None = None
     parallelism: int | None = None
+    sql_service: str | None = None
 
 
 @dataclass(frozen=True)

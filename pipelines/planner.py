@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.beam_sql.statement import SqlMatch, sql_match
 from recipe import MatchPlan, PlanClass, RecipeError
 
 # A side up to this size is sent whole to every worker.
@@ -13,7 +14,7 @@ BROADCAST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class RunPlan:
-    """``reasons`` are sentences, one for each choice."""
+    """``reasons`` are sentences, one for each choice; ``sql`` is what engine beam-sql is given, None for the other."""
 
     strategy: str
     engine: str
@@ -21,8 +22,10 @@ class RunPlan:
     partitions: int
     plan_class: str
     reasons: tuple[str, ...]
+    sql: SqlMatch | None = None
 
     def as_dict(self) -> dict[str, Any]:
+        statements = {} if self.sql is None else {"sql": list(self.sql.statements)}
         return {
             "class": self.plan_class,
             "strategy": self.strategy,
@@ -30,6 +33,7 @@ class RunPlan:
             "runner": self.runner,
             "partitions": self.partitions,
             "reasons": list(self.reasons),
+            **statements,
         }
 
 
@@ -37,16 +41,33 @@ def choose(
     plan: MatchPlan, strategy: str, engine: str, runner: str, partitions: int,
     left_bytes: int | None, right_bytes: int | None, runner_reason: str = "",
 ) -> RunPlan:  # fmt: skip
-    """The run's plan. Raises RecipeError ``run.strategy_impossible`` for a strategy the statement does not allow."""
+    """The run's plan. Raises RecipeError ``run.strategy_impossible`` for a strategy that statement or engine do not
+    allow, ``run.sql_unsupported`` for a statement that engine beam-sql cannot run."""
     reasons: list[str] = []
-    chosen = _strategy(plan, strategy, runner, left_bytes, right_bytes, reasons)
-    if engine == "auto":
-        reasons.append("Engine vectorized: it starts at once and joins whole batches of columns.")
+    sql = None
+    if engine == "beam-sql":
+        sql = sql_match(plan)
+        chosen = _sql_strategy(strategy, reasons)
+        reasons.append("Engine beam-sql: asked for; Beam SQL finds the pairs.")
     else:
-        reasons.append(f"Engine {engine}: asked for.")
+        chosen = _strategy(plan, strategy, runner, left_bytes, right_bytes, reasons)
+        why = "asked for." if engine == "vectorized" else "it starts at once and joins whole batches of columns."
+        reasons.append(f"Engine vectorized: {why}")
     if runner_reason:
         reasons.append(runner_reason)
-    return RunPlan(chosen, "vectorized", runner, partitions, str(plan.kind), tuple(reasons))
+    taken = "vectorized" if sql is None else "beam-sql"
+    return RunPlan(chosen, taken, runner, partitions, str(plan.kind), tuple(reasons), sql)
+
+
+def _sql_strategy(asked: str, reasons: list[str]) -> str:
+    if asked not in ("auto", "shuffle"):
+        raise RecipeError(
+            f"Engine beam-sql brings equal keys together itself; it has no strategy {asked}.",
+            code="run.strategy_impossible",
+            hint="Leave --strategy out, or use --engine vectorized.",
+        )
+    reasons.append("Strategy shuffle: Beam SQL brings equal keys together.")
+    return "shuffle"
 
 
 def _strategy(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors import Connector, connector_for
+from pipelines.beam_sql.service import check_service
+from pipelines.errors import PipelineError
 from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
 from pipelines.planner import RunPlan, choose
 from pipelines.runners.choice import Choice, choose_runner
@@ -49,7 +51,7 @@ class Prepared:
 
 
 def prepare(request: RunRequest) -> Prepared:
-    """Check everything that can be checked before a row is read; raises RecipeError or ConnectorError."""
+    """Check everything that can be checked before a row is read; raises RecipeError, ConnectorError, PipelineError."""
     _check_options(request)
     recipe, warnings = read_recipe(request)
     sources: dict[str, Source] = {LEFT: recipe.sources.left, RIGHT: recipe.sources.right}
@@ -74,8 +76,23 @@ def prepare(request: RunRequest) -> Prepared:
         plan, request.strategy, request.engine, runner.runner, request.partitions,
         connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(), runner.reason,
     )  # fmt: skip
+    if run_plan.sql is not None:
+        _check_sql_service(request, runner)
     found = (*warnings, *plan.warnings, *([runner.warning] if runner.warning else []))
     return Prepared(recipe, sources, connectors, schemas, plan, run_plan, runner, found)
+
+
+def _check_sql_service(request: RunRequest, runner: Choice) -> None:
+    """What engine beam-sql needs beside the statement, asked before anything runs."""
+    named = request.cluster.sql_service
+    job_server = (request.cluster.job_endpoint or "").rpartition(":")[0]
+    if named is None and runner.runner != "direct" and job_server not in ("localhost", "127.0.0.1"):
+        raise PipelineError(
+            "No service for Beam SQL is named, and one of this machine could not be reached by the cluster.",
+            code="run.sql_service_not_set",
+            hint="Start it beside every worker pool and set KALLA_SQL_SERVICE to its host:port.",
+        )
+    check_service(named)
 
 
 def read_recipe(request: RunRequest) -> tuple[Recipe, tuple[Problem, ...]]:

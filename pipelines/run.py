@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from connectors import Connector, Snapshot
 from pipelines import engine, progress
+from pipelines.beam_sql.service import sql_failure, sql_service
 from pipelines.errors import recorded_failure
 from pipelines.manifest import (
     SourceFacts,
@@ -129,6 +130,8 @@ def plan_steps(
         memory=request.memory,
         strategy=prepared.run_plan.strategy,
         buckets=max(request.partitions, 1),
+        sql=prepared.run_plan.sql,
+        sql_service=request.cluster.sql_service,
         relations=relations,
     )
     return state, tasks
@@ -150,9 +153,12 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
     from pipelines.build import build
 
     try:
-        direct.run(lambda pipeline: build(pipeline, state, tasks))
+        with _service(state) as service:
+            # Each worker of ours would get one of Java's, all in one program: a second gains nothing there.
+            workers = {} if state.sql is None else {"workers": 1}
+            direct.run(lambda pipeline: build(pipeline, state, tasks, service), **workers)
     except Exception as error:
-        raise recorded_failure(state.scratch, error) from error
+        raise _cause(state, error) from error
 
 
 def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks: list[StageTask]) -> None:
@@ -161,7 +167,20 @@ def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks:
     from pipelines.runners.submit import run_on_cluster
 
     folders = Folders(state.folder, Path(state.evidence).parent)
-    run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks), folders)
+    with _service(state) as service:
+        run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks, service), folders)
+
+
+def _service(state: RunState) -> contextlib.AbstractContextManager[str | None]:
+    """The service of engine beam-sql; None for the other engine."""
+    if state.sql is None:
+        return contextlib.nullcontext()
+    return sql_service(state.sql_service, state.folder, state.memory)
+
+
+def _cause(state: RunState, error: Exception) -> KallaError:
+    known = recorded_failure(state.scratch, error)
+    return known if state.sql is None or known.code != "internal.error" else sql_failure(state.folder, known.message)
 
 
 def _manifest(

@@ -54,6 +54,17 @@ def _no_failure() -> list[exp.Expr]:
 
 def merge_shards(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Put all shards' files together; returns the number of pairs."""
+    create_pairs(connection, folder)
+    pairs = exp.select("lr", "rr").from_("pairs")
+    copy_to(connection, pairs.order_by("lr", "rr"), folder / PAIRS_BY_LEFT)
+    copy_to(connection, pairs.order_by("rr", "lr"), folder / PAIRS_BY_RIGHT)
+    for side in (LEFT, RIGHT):
+        copy_to(connection, _nearest(side, folder), folder / nearest_file(side))
+    return count(connection, "pairs")
+
+
+def create_pairs(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Make the table ``pairs`` of ``lr`` and ``rr`` from all shards' files."""
     if not any(folder.glob("candidates-*.parquet")):  # no bucket held rows of both sides
         zero = exp.cast(exp.Literal.number(0), "bigint", dialect="duckdb")
         nobody = exp.select(exp.alias_(zero, "lr"), exp.alias_(zero.copy(), "rr"), *_no_failure()).where(exp.false())
@@ -61,12 +72,6 @@ def merge_shards(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     candidates = parquet(folder / "candidates-*.parquet")
     is_pair = exp.EQ(this=exp.column("n"), expression=exp.Literal.number(0))
     create_table(connection, "pairs", exp.select("lr", "rr").from_(candidates).where(is_pair))
-    pairs = exp.select("lr", "rr").from_("pairs")
-    copy_to(connection, pairs.order_by("lr", "rr"), folder / PAIRS_BY_LEFT)
-    copy_to(connection, pairs.order_by("rr", "lr"), folder / PAIRS_BY_RIGHT)
-    for side in (LEFT, RIGHT):
-        copy_to(connection, _nearest(side, folder), folder / nearest_file(side))
-    return count(connection, "pairs")
 
 
 def _nearest(side: str, folder: Path) -> exp.Select:

@@ -16,6 +16,8 @@ from sqlglot import exp
 
 from pipelines import engine, hot, progress
 from pipelines.assemble import Chunk, Written, assembler, let_go
+from pipelines.beam_sql.rows import Batch, explain_rows, sql_rows
+from pipelines.beam_sql.statement import SqlMatch
 from pipelines.buckets import bucket_rows, frequent_keys, from_bytes, split_batches
 from pipelines.general import found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
@@ -50,6 +52,8 @@ class RunState:
     memory: int
     strategy: str
     buckets: int
+    sql: SqlMatch | None = None
+    sql_service: str | None = None
     relations: Mapping[str, Relation] = field(default_factory=dict)
 
     @property
@@ -226,6 +230,31 @@ def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterab
             rows = {s: bucket_rows(connection, state.relations[s], t) for s, t in tables.items() if t is not None}
             match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
     return bucket
+
+
+def rows_for_sql(part: FilePart) -> Iterator[Batch]:
+    """One file's rows as Beam SQL gets them."""
+    state = _kept(Path(part.folder), _STATE, RunState)
+    assert state.sql is not None, "a step of engine beam-sql"
+    progress.emit("progress", stage="matching", source=None, progress=0.0)
+    with engine.connect(state.folder, engine.engine_memory(state.memory), [f.path for f in part.rows.files]) as found:
+        yield from sql_rows(found, state.plan, state.sql, state.sides(), part.rows)
+
+
+def explainable_files(folder: Path) -> list[FilePart]:
+    """Both sides, file by file, once all pairs are kept."""
+    state = _kept(folder, _STATE, RunState)
+    return [part for side in (LEFT, RIGHT) for part in side_files(state, side)]
+
+
+def explain_part(part: FilePart) -> int:
+    """Find the nearest candidates of a file's rows that are in no pair."""
+    state = _kept(Path(part.folder), _STATE, RunState)
+    side = part.rows.side
+    sides = state.sides(left=part.rows) if side == LEFT else state.sides(right=part.rows)
+    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
+        explain_rows(connection, state.plan, sides, side, state.folder, part.number)
+    return part.number
 
 
 def merge(folder: Path) -> Made:

@@ -89,11 +89,11 @@ def request(recipe: dict[str, Any], output: Path, **options: Any) -> RunRequest:
 
 def beam(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any]:
     """A whole run in this process, through Beam; the outcome."""
-    _import_beam()
+    import_beam()
     return execute(request(recipe, output, **options))
 
 
-def _import_beam() -> None:
+def import_beam() -> None:
     """Import Beam once, without the warnings of the packages it stands on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -60,6 +60,8 @@ class Settings:
     worker_pool: str = "localhost:50000"
     master_url: str | None = None
     parallelism: int | None = None
+    engine: str = "auto"
+    sql_service: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -112,6 +114,8 @@ class Settings:
             worker_pool=read.text("KALLA_WORKER_POOL", "localhost:50000"),
             master_url=read.optional("KALLA_MASTER_URL"),
             parallelism=read.whole("KALLA_PARALLELISM", 0, 0, 4096) or None,
+            engine=read.one_of("KALLA_ENGINE", "auto", ("auto", "vectorized", "beam-sql")),
+            sql_service=read.optional("KALLA_SQL_SERVICE"),
         )
 
     @property

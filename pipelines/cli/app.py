@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": ("pipelines.cli.verify:verify", "Check that evidence holds what its manifest says."),
     "replay": ("pipelines.cli.replay:replay", "Run the recipe of some evidence again and compare."),
     "worker": ("pipelines.cli.worker:worker", "Serve Python workers to a Flink or Spark cluster."),
+    "sql-service": ("pipelines.cli.sql_service:sql_service", "Serve engine beam-sql to runs."),
     "cluster": ("pipelines.cli.cluster:cluster", "Start a Flink or Spark cluster, whole or part by part."),
     "evidence": ("pipelines.cli.evidence:evidence", "Look at evidence, or export it."),
 }

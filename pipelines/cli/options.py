@@ -80,8 +80,9 @@ strategy_option = click.option(
     "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="How rows meet."
 )
 engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What compares them."
-)
+    "--engine", type=click.Choice(ENGINES), default="auto", envvar="KALLA_ENGINE", show_envvar=True, show_default=True,
+    help="What compares them: DuckDB (vectorized, also auto) or Beam SQL, which needs Java.",
+)  # fmt: skip
 _CLUSTER = (
     _option(
         "--job-endpoint", envvar="KALLA_JOB_ENDPOINT", show_envvar=True, metavar="HOST:PORT",
@@ -99,6 +100,10 @@ _CLUSTER = (
     _option(
         "--parallelism", type=click.IntRange(1, 4096), envvar="KALLA_PARALLELISM", show_envvar=True,
         help="Steps at once on the cluster; all its slots unless given.",
+    ),
+    _option(
+        "--sql-service", envvar="KALLA_SQL_SERVICE", show_envvar=True, metavar="HOST:PORT",
+        help="Service of engine beam-sql; a run on this machine starts its own unless given.",
     ),
 )  # fmt: skip
 

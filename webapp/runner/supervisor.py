@@ -300,6 +300,7 @@ class Supervisor:
             output=job.output.target,
             run_id=job.run_id,
             partitions=self.settings.partitions,
+            engine=self.settings.engine,
             runner=self.settings.runner,
             cluster=self._cluster(),
             memory_limit=self._parts.memory_limit,
@@ -315,7 +316,9 @@ class Supervisor:
 
     def _cluster(self) -> ClusterOptions:
         given = self.settings
-        return ClusterOptions(given.job_endpoint, given.worker_pool, given.master_url, given.parallelism)
+        return ClusterOptions(
+            given.job_endpoint, given.worker_pool, given.master_url, given.parallelism, given.sql_service
+        )
 
     def _keep_stage(self, run_id: str, stage: str) -> None:
         try:

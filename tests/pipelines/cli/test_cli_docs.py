@@ -42,4 +42,4 @@ def test_options(name: str):
 
 
 def test_commands():
-    assert re.findall(r"^## kalla ([a-z]+(?: [a-z]+)?)(?: [A-Z].*)?$", PAGE, re.M) == list(ALL)
+    assert re.findall(r"^## kalla ([a-z-]+(?: [a-z]+)?)(?: [A-Z].*)?$", PAGE, re.M) == list(ALL)
