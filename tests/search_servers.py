@@ -125,13 +125,6 @@ class SearchNode:
         answer = self.call("POST", f"/{quote(name)}/_bulk?refresh=true", ("\n".join(lines) + "\n").encode())
         assert not answer["errors"], answer
 
-    def points_in_time(self) -> int:
-        """How many are open."""
-        found = self.call("GET", "/_nodes/stats/indices/search")
-        return sum(
-            node["indices"]["search"]["point_in_time_current"] for node in found["nodes"].values()
-        )  # one for each shard
-
 
 def search_node(owner: int) -> SearchNode:
     """The node of the process ``owner``, started by whoever asks first. Raises RuntimeError."""
@@ -148,7 +141,7 @@ def search_node(owner: int) -> SearchNode:
                     raise RuntimeError("Another test process does not get the node started.") from None
                 time.sleep(0.1)
         told = folder / "node.json"
-        if not told.exists():
+        if not _is_alive(told):
             try:
                 told.write_text(json.dumps({"port": _started(folder, owner)}))
             except RuntimeError as error:
@@ -157,6 +150,18 @@ def search_node(owner: int) -> SearchNode:
     if "error" in found:
         raise RuntimeError(found["error"])
     return SearchNode(found["port"])
+
+
+def _is_alive(told: Path) -> bool:
+    """Whether what was told of a node holds: an earlier process of the same number may have left it."""
+    if not told.exists():
+        return False
+    found = json.loads(told.read_text())
+    if "error" in found:
+        return time.time() - told.stat().st_mtime < 600
+    with contextlib.suppress(OSError, RuntimeError):
+        return bool(SearchNode(found["port"]).call("GET", "/")["cluster_name"] == "kalla-tests")
+    return False
 
 
 def _started(folder: Path, owner: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 from connectors import Snapshot, Split
 from connectors.elasticsearch.reader import ElasticsearchConnector
 from pipelines.evidence import verify
-from tests.helpers import beam, document, drive, read_set, source
+from tests.helpers import beam, document, drive, manifest, read_set, source
 from tests.search_servers import Front, SearchNode
 
 pytest_plugins = ("tests.search_fixtures",)
@@ -33,8 +33,8 @@ def test_an_index_against_a_csv(node: SearchNode, search: Front, tmp_path: Path)
         sum(Decimal(i) + Decimal("0.10") for i in range(300))
     )
     assert {row["ref"] for row in read_set(tmp_path / "out", "unmatched_left")} >= {"R0", "R100"}
-    assert counts["sources"]["left"]["snapshot"]["documents"] == 300
-    assert not verify(tmp_path / "out").problems
+    assert manifest(tmp_path / "out")["sources"]["left"]["snapshot"]["documents"] == 300
+    assert verify(tmp_path / "out").ok
 
 
 def test_what_is_written_meanwhile_is_not_seen(
