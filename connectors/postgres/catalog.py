@@ -203,7 +203,7 @@ def primary_key(cursor: Any, table: Table) -> tuple[str, ...]:
 def measure(cursor: Any, table: Table, where: str) -> dict[str, int]:
     """The scale of every numeric that does not declare one, from one pass over the data.
 
-    Raises SourceDataError ``source.value_unrepresentable`` for NaN, infinities and more than 38 digits.
+    Raises SourceDataError ``source.unrepresentable_value`` for NaN, infinities and more than 38 digits.
     """
     measured = [c for c in table.columns if c.is_measured]
     if not measured:
@@ -236,7 +236,7 @@ def unrepresentable(where: str, column: str, value: str, reason: str = "") -> So
     because = f"; {reason}" if reason else ""
     return SourceDataError(
         f"The source {where} holds {shown} in column {column!r}, which cannot be represented{because}.",
-        code="source.value_unrepresentable",
+        code="source.unrepresentable_value",
         hint="Correct the value, or read a view that leaves the row out or casts the column to text.",
     )
 

@@ -137,7 +137,7 @@ def test_what_cannot_be_represented_stops_by_name(database: Database, native: st
     source = database.source("t", reader=False)
     with pytest.raises(SourceDataError) as caught:
         read_rows(source)
-    assert caught.value.code == "source.value_unrepresentable"
+    assert caught.value.code == "source.unrepresentable_value"
     assert "'t'" in str(caught.value)
     assert repr('Odd "name"') in str(caught.value)
     assert source.preview(5).rows[1][1] is not None  # a preview still shows it
