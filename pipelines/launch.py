@@ -27,6 +27,7 @@ __all__ = ["ClusterOptions", "Event", "RunRequest", "anonymous_memory", "end_wit
 
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1
+END_SECONDS = 15.0  # what a process that is asked to end gets, to stop its job on a cluster
 _LOG_TAIL = 4000
 # Secrets of app and runner, which launch runs: no run needs them, and what runs read is not to be trusted.
 _NOT_FOR_RUNS = {
@@ -120,9 +121,21 @@ def _watch(watched: Watched, timeout: float | None) -> None:
             watched.killed_for = "memory"
         elif timeout is not None and waited > timeout:
             watched.killed_for = "time"
-        if watched.killed_for:
+        if watched.killed_for == "memory":
             watched.process.kill()
             return
+        if watched.killed_for:
+            _end(watched.process)
+            return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process: one that runs on a cluster gets the time to stop its job there."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def anonymous_memory(pid: int) -> int:
@@ -146,7 +159,8 @@ def anonymous_memory(pid: int) -> int:
 def _outcome(request: RunRequest, watched: Watched, path: Path, log: Path) -> dict[str, Any]:
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {**found, "peak_memory": watched.peak}
+        if found["status"] == "completed" or not watched.killed_for:
+            return {**found, "peak_memory": watched.peak}
     code, message, hint = _ending(watched)
     tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:]
     error = {"code": code, "message": f"{message} {hint}", "details": []}

@@ -63,7 +63,7 @@ def execute(request: RunRequest) -> dict[str, Any]:
         # The snapshots are closed: every source still was what the run had read.
         check_counts(summary)
         summary.parts += empty_parts(work.evidence, summary)
-        work.sweep(part.path for part in summary.parts)
+        work.seal(part.path for part in summary.parts)
         document = _manifest(request, prepared, snapshots, state, summary, started)
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
@@ -105,6 +105,7 @@ def plan_steps(
         path = None if source.filters else connector.in_place_path()
         if (
             path
+            and prepared.runner.runner == "direct"  # a worker elsewhere checks the file's state when it stages it
             and not readings[side].texts
             and prepared.run_plan.strategy == "local"
             and not _reads_doubles(prepared, side)

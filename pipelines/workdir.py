@@ -1,11 +1,11 @@
 """The private folder of one run, beside its output, and the one rename that commits.
 
-Everything a run writes lies in ``.<name>.kalla-<run id>`` next to the output folder, so that on one file system the
-commit is a rename. The folder is locked while its run lives; a folder whose lock is free was left by a crash and is
-removed by the next run for the same output.
+Everything a run writes lies in ``.<name>.kalla-<run id>.<attempt>`` next to the output folder, so that on one file
+system the commit is a rename. The folder is locked while its run lives; a folder whose lock is free was left by a crash
+and is removed by the next run for the same output.
 
-Scratch data may lie elsewhere, in a folder ``kalla-scratch-<run id>`` of a staging folder that runs share: what is
-committed never leaves the output's file system. Such a folder has a lock of its own.
+Scratch data may lie elsewhere, in a folder ``kalla-scratch-<run id>.<attempt>`` of a staging folder that runs share:
+what is committed never leaves the output's file system. Such a folder has a lock of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterable
@@ -59,10 +60,14 @@ class WorkDir:
     def __init__(self, output: Path, run_id: str, staging: Path | None = None) -> None:
         """``staging`` is the folder for scratch data; beside the evidence unless given."""
         self.output = output
-        self.path = output.parent / f".{output.name}.kalla-{run_id}"
+        # A run that was interrupted is started again under its id, while steps of the first attempt may still be at
+        # work on a cluster: they must not find the folder of the second.
+        attempt = f"{run_id}.{secrets.token_hex(4)}"
+        self.path = output.parent / f".{output.name}.kalla-{attempt}"
         self._staging = staging
-        self._aside = None if staging is None else staging / f"{_ASIDE}{run_id}"
+        self._aside = None if staging is None else staging / f"{_ASIDE}{attempt}"
         self._locks: list[int] = []
+        self._is_sealed = False
 
     def __enter__(self) -> WorkDir:
         try:
@@ -123,16 +128,20 @@ class WorkDir:
     @property
     def evidence(self) -> Path:
         """What becomes the output folder."""
-        return self.path / "evidence"
+        return self.path / ("sealed" if self._is_sealed else "evidence")
 
     @property
     def scratch(self) -> Path:
         """Staged sources, pairs and spilled data; gone with the run."""
         return (self._aside or self.path) / "scratch"
 
-    def sweep(self, parts: Iterable[str]) -> None:
-        """Remove what a worker that died while it wrote has left in the evidence: all but ``parts``."""
+    def seal(self, parts: Iterable[str]) -> None:
+        """Keep ``parts`` and nothing else, from here on: a worker that a cluster has given up may still be writing
+        where the evidence was, and what it left there goes."""
         known = set(parts)
+        sealed = self.path / "sealed"
+        os.rename(self.evidence, sealed)
+        self._is_sealed = True
         for name in SETS:
             for path in (self.evidence / name).iterdir():
                 if f"{name}/{path.name}" not in known:

@@ -70,13 +70,23 @@ def test_events_of_workers_reach_the_pipe_once(tmp_path: Path, monkeypatch: pyte
     assert told == [{"event": "staged", "source": "bank", "rows": 3}, {"event": "chunk", "rows": 1}]
 
 
-def test_what_a_dead_worker_left_is_swept(tmp_path: Path) -> None:
+def test_what_a_dead_worker_left_goes_and_a_living_one_can_add_nothing(tmp_path: Path) -> None:
     with WorkDir(tmp_path / "out", "id") as work:
         kept = work.evidence / "matched" / "part-00000.parquet"
         for path in (kept, partial(kept), work.evidence / "unmatched_left" / "part-00007.parquet"):
             path.write_bytes(b"x")
-        work.sweep(["matched/part-00000.parquet"])
-        assert [p for p in work.evidence.rglob("*") if p.is_file()] == [kept]
+        work.seal(["matched/part-00000.parquet"])
+        with pytest.raises(FileNotFoundError):
+            partial(kept).write_bytes(b"late")
+        assert [str(p.relative_to(work.evidence)) for p in work.evidence.rglob("*") if p.is_file()] == [
+            "matched/part-00000.parquet"
+        ]
+
+
+def test_attempts_of_one_run_share_no_folder(tmp_path: Path) -> None:
+    """Steps of an attempt whose driver was killed may go on, on a cluster, while the next one is at work."""
+    with WorkDir(tmp_path / "out", "id") as first, WorkDir(tmp_path / "out", "id") as second:
+        assert first.path != second.path and first.scratch != second.scratch
 
 
 def test_tries_of_one_file_never_meet(tmp_path: Path) -> None:

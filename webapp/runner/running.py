@@ -8,9 +8,8 @@ import signal
 import threading
 from dataclasses import dataclass, field
 
+from pipelines.launch import END_SECONDS
 from webapp.runner.progress import Tracker
-
-_MOST_SECONDS = 15.0
 
 
 @dataclass
@@ -39,7 +38,7 @@ class Running:
         with self._lock:
             self.ending = self.ending or reason
             self._signal(signal.SIGTERM)
-        later = threading.Timer(_MOST_SECONDS, self._kill_late)
+        later = threading.Timer(END_SECONDS, self._kill_late)
         later.daemon = True
         later.start()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipelines.launch import ClusterOptions, RunRequest, launch
+from pipelines.launch import END_SECONDS, ClusterOptions, RunRequest, launch
 from recipe import KallaError, mask_text, read_json
 from webapp.errors import ServiceError
 from webapp.runner.delivery import Attempt, Delivery
@@ -35,7 +35,7 @@ COUNTS = (
 )  # fmt: skip
 DRAIN_SECONDS = 30.0
 _SETTLE_SECONDS = 5.0
-_KILL_WAIT = 10.0
+_KILL_WAIT = END_SECONDS + 5.0
 _SOON = {"Retry-After": "5"}
 
 
