@@ -50,8 +50,11 @@ class Prepared:
     warnings: tuple[Problem, ...]
 
 
-def prepare(request: RunRequest) -> Prepared:
-    """Check everything that can be checked before a row is read; raises RecipeError, ConnectorError, PipelineError."""
+def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
+    """Check everything that can be checked before a row is read; raises RecipeError, ConnectorError, PipelineError.
+
+    ``runner`` stands in for the choice that the request leaves open.
+    """
     _check_options(request)
     recipe, warnings = read_recipe(request)
     sources: dict[str, Source] = {LEFT: recipe.sources.left, RIGHT: recipe.sources.right}
@@ -71,7 +74,7 @@ def prepare(request: RunRequest) -> Prepared:
         signatures(),
     )
     check_functions(plan)
-    runner = choose_runner(request.runner, request.cluster)
+    runner = runner or choose_runner(request.runner, request.cluster)
     run_plan = choose(
         plan, request.strategy, request.engine, runner.runner, request.partitions,
         connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(), runner.reason,

@@ -29,7 +29,7 @@ from pipelines.options import RunRequest
 from pipelines.outputs import output_of
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
-from pipelines.runners.choice import Choice
+from pipelines.runners.choice import SET_UP, Choice, on_this_machine
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir
@@ -38,9 +38,18 @@ from recipe import LEFT, RIGHT, KallaError, Kind
 
 def execute(request: RunRequest) -> dict[str, Any]:
     """Run from recipe to committed evidence; returns the outcome. Raises KallaError; then nothing is committed."""
+    try:
+        return _execute(request)
+    except KallaError as error:
+        if request.runner != "auto" or error.code not in SET_UP:
+            raise
+        return _execute(request, on_this_machine(error))
+
+
+def _execute(request: RunRequest, runner: Choice | None = None) -> dict[str, Any]:
     started = time.time()
     output = output_of(request.output, request.staging)
-    prepared = prepare(request)
+    prepared = prepare(request, runner)
     output.check(request.overwrite)
     progress.emit("planned", **prepared.run_plan.as_dict())
     with output.work(request.run_id) as work:

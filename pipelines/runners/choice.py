@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 from pipelines.errors import PipelineError
 from pipelines.options import ClusterOptions
-from recipe import Problem
+from recipe import KallaError, Problem
 
 FALLBACK = "run.cluster_fallback"
+# What is wrong with a cluster that answers, told by its job server or by the first step on its workers, before a record
+# has been read.
+SET_UP = frozenset({
+    "run.cluster_unreachable",
+    "run.cluster_version",
+    "run.folder_not_shared",
+    "run.worker_pool_unreachable",
+    "run.worker_version",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,17 @@ def choose_runner(asked: str, cluster: ClusterOptions) -> Choice:
     except PipelineError as error:
         if asked != "auto":
             raise
-        message = f"The run was executed on this machine, not on the cluster: {error.message}"
-        warning = Problem("", f"{message} {error.hint}".strip(), FALLBACK)
-        return Choice("direct", f"Runner direct: {error.message}", 1, warning)
+        return on_this_machine(error)
     parallelism = cluster.parallelism or found.slots or 2
     why = "asked for" if asked != "auto" else f"a cluster answers at {cluster.job_endpoint}"
     return Choice(found.kind, f"Runner {found.kind}: {why}; {parallelism} steps at once.", parallelism)
+
+
+def on_this_machine(error: KallaError) -> Choice:
+    """The choice of ``auto`` where the cluster cannot be used, saying why."""
+    message = f"The run was executed on this machine, not on the cluster: {error.message}"
+    warning = Problem("", f"{message} {error.hint}".strip(), FALLBACK)
+    return Choice("direct", f"Runner direct: {error.message}", 1, warning)
 
 
 def _check_slots(cluster: ClusterOptions, kind: str, slots: int | None) -> None:

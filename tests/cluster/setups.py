@@ -10,6 +10,8 @@ from pipelines.cluster import commands
 from pipelines.cluster.commands import Command, FlinkPlace
 from pipelines.cluster.local import HOST, fetch_json
 from pipelines.cluster.processes import free_port, listening
+from pipelines.evidence import Evidence
+from pipelines.runners.choice import FALLBACK
 from tests.cluster.scenarios import Ground, sample
 from tests.clusters import on
 
@@ -36,6 +38,18 @@ def no_pool_answers(ground: Ground) -> None:
     refused(
         ground, "no-pool", "run.worker_pool_unreachable", "`kalla worker`", worker_pool=f"{HOST}:{free_port()}"
     )  # fmt: skip
+
+
+def auto_runs_here_where_no_pool_answers(ground: Ground) -> None:
+    """The job server and the master answer, so the cluster is taken; that its workers cannot be had shows there."""
+    output = ground.folder / "auto-no-pool"
+    outcome = on(
+        ground.found, sample(), output, settings={"worker_pool": f"{HOST}:{free_port()}"}, runner="auto"
+    )  # fmt: skip
+    assert outcome["status"] == "completed", outcome
+    [warning] = [warning for warning in outcome["warnings"] if warning["code"] == FALLBACK]
+    assert "not on the cluster" in warning["message"] and "worker pool" in warning["message"].lower(), warning
+    assert Evidence(output).manifest["plan"]["runner"] == "direct"
 
 
 def the_folder_is_not_shared(ground: Ground) -> None:

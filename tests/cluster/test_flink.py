@@ -23,6 +23,7 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
             scenarios.two_runs_at_once,
             scenarios.postgres_is_read_at_one_moment,
             setups.no_pool_answers,
+            setups.auto_runs_here_where_no_pool_answers,
             setups.the_folder_is_not_shared,
             setups.the_workers_are_older,
             setups.the_master_is_away_or_lacks_a_jar,
