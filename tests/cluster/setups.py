@@ -48,7 +48,7 @@ def auto_runs_here_where_no_pool_answers(ground: Ground) -> None:
     )  # fmt: skip
     assert outcome["status"] == "completed", outcome
     [warning] = [warning for warning in outcome["warnings"] if warning["code"] == FALLBACK]
-    assert "not on the cluster" in warning["message"] and "worker pool" in warning["message"].lower(), warning
+    assert "not on the cluster" in warning["message"] and "KALLA_WORKER_POOL" in warning["message"], warning
     assert Evidence(output).manifest["plan"]["runner"] == "direct"
 
 
