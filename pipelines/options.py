@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 STRATEGIES = ("auto", "local", "broadcast", "shuffle")
@@ -60,9 +60,6 @@ class RunRequest:
     hosts: dict[str, list[str]] | None = None
     staging: str | None = None
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
     @property
     def memory(self) -> int:

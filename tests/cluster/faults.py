@@ -88,7 +88,8 @@ def a_python_worker_is_killed(ground: Ground) -> None:
     with in_the_middle(ground, output) as run:
         killed = python_workers(ground.found)
         assert killed
-        killed[0].send_signal(signal.SIGKILL)
+        for worker in killed:  # some may be left of an earlier run
+            worker.send_signal(signal.SIGKILL)
     right_or_nothing(ground, run["outcome"], output)
     assert _was_tried_again(ground.found, run["asked"].run_id)
 

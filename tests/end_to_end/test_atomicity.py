@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -118,18 +119,18 @@ def _kill(pid: int) -> None:
 
 
 _LAUNCHER = """
-import json, sys
+import pickle, sys
+from pathlib import Path
 from pipelines.launch import launch
-from pipelines.options import RunRequest
-launch(RunRequest(**json.load(open(sys.argv[1]))), on_start=lambda pid: print(pid, flush=True))
+launch(pickle.loads(Path(sys.argv[1]).read_bytes()), on_start=lambda pid: print(pid, flush=True))
 """
 
 
 @pytest.mark.parametrize("delay", [0.05, 1.0])
 def test_the_run_dies_with_its_launcher(delay: float, large: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    asked = tmp_path / "request.json"
-    asked.write_text(json.dumps(request(large, out).as_dict()), encoding="utf-8")
+    asked = tmp_path / "request.pickle"
+    asked.write_bytes(pickle.dumps(request(large, out)))
     launcher = subprocess.Popen([sys.executable, "-c", _LAUNCHER, str(asked)], stdout=subprocess.PIPE, text=True)
     assert launcher.stdout is not None
     child = int(launcher.stdout.readline())

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -257,14 +258,13 @@ def bulky(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 _IN_NAMESPACE = """
-import json, subprocess, sys
+import json, pickle, subprocess, sys
 from pathlib import Path
 from pipelines import steps
 from pipelines.launch import launch
 from pipelines.prepare import prepare
-from pipelines.options import RunRequest
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + sys.argv[2], "tmpfs", sys.argv[3]], check=True)
-outcome = launch(RunRequest(**json.load(open(sys.argv[1]))))
+outcome = launch(pickle.loads(Path(sys.argv[1]).read_bytes()))
 left = sorted(str(p) for p in Path(sys.argv[3]).rglob("*"))
 print(json.dumps([outcome, left]))
 """
@@ -276,8 +276,8 @@ def test_full_disk(size: str, strategy: str, bulky: dict[str, Any], tmp_path: Pa
     """In a mount namespace of its own with a small tmpfs; where that is not allowed, with a limit on file sizes."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    asked = tmp_path / "request.json"
-    asked.write_text(json.dumps(request(bulky, disk / "out", strategy=strategy).as_dict()), encoding="utf-8")
+    asked = tmp_path / "request.pickle"
+    asked.write_bytes(pickle.dumps(request(bulky, disk / "out", strategy=strategy)))
     command = [sys.executable, "-c", _IN_NAMESPACE, str(asked), size, str(disk)]
     if (
         shutil.which("unshare")

@@ -65,6 +65,7 @@ def test_what_is_killed_in_a_run_does_not_lose_it(kalla: Served, target: tuple[s
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # fifty times the start and end of a run, and what was killed starts again
 def test_fifty_runs_with_something_killed_at_a_random_moment(tmp_path: Path) -> None:
     """Every run ends, completed or with its reason; no status goes back; no evidence counts twice."""
     order = ["pending", "submitted", "running"]
