@@ -56,7 +56,7 @@ def test_the_only_visible_sheet_needs_no_choice(client: FlaskClient, settings: S
     assert upload["sample"] == [{"ref": "007", "net": "18.9"}, {"ref": "008", "net": None}]
     assert upload["holds"] == [["text"], ["number"]]
     assert upload["filename"] == "Ledger 2026 - March.csv"
-    assert [p.read_text() for p in stored(settings)] == ["ref,net\n007,18.9\n008,\n"]
+    assert [p.read_text() for p in stored(settings)] == ['"ref","net"\n"007","18.9"\n"008",""\n']
     body = {"s3_uri": upload["s3_uri"], "filename": upload["filename"]}
     assert client.post(f"/api/uploads/{upload['upload_id']}/confirm", json=body).json["row_count"] == 2
     registered = client.post("/api/sources/register-csv", json={"s3_uri": upload["s3_uri"], "original_alias": "march"})
