@@ -40,7 +40,7 @@ class SheetTable:
 
     def _encoded(self) -> Iterator[bytes]:
         text = io.StringIO()
-        # Quoted, a text is what it is to every reader: one that looks for the delimiter, or that takes CR for a line's end.
+        # A quoted text is what it is also to a reader that looks for the delimiter, or takes CR for a line's end.
         writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
         for cells in self._lines():
             writer.writerow(cells)

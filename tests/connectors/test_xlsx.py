@@ -239,6 +239,11 @@ def test_what_is_no_date(stored: str) -> None:
         ('<c t="s"><v>1</v></c>', "x y"),
         ('<c t="str"><f>A1</f><v>_x0041__x005F_</v></c>', "A_"),
         ('<c t="b"><v>1</v></c>', "true"),
+        ('<c t="b"><v> true </v></c>', "true"),
+        ('<c t="b"><v>0</v></c>', "false"),
+        ('<c t="b"><v>false</v></c>', "false"),
+        ('<c t="str"><f>A1</f><v></v></c>', ""),
+        ("<c><f>A1-A1</f><v>0</v></c>", "0"),
         ('<c t="d"><v>2026-01-31</v></c>', "2026-01-31"),
         ('<c s="0"><v>12</v></c>', "12"),
         ('<c><v/></c><c t="str"><v></v></c>', ""),
@@ -253,6 +258,9 @@ def test_cells(xml: str, text: str) -> None:
     [
         ('<c t="e"><v>#N/A</v></c>', "workbook.error_cell", "A2 of the sheet 'S' holds the error #N/A"),
         ("<c><f>1+1</f></c>", "workbook.not_calculated", "A2"),
+        ('<c t="str"><f>A1</f></c>', "workbook.not_calculated", "A2"),
+        ('<c t="b"><v>2</v></c>', "workbook.bad_cell", "neither true nor false"),
+        ('<c t="b"><v/></c>', "workbook.bad_cell", "neither true nor false"),
         ('<c r="C2"><v>1</v></c>', "workbook.beside_header", "C2"),
         ('<c s="9"><v>1</v></c>', "workbook.bad_cell", "format"),
         ('<c t="s"><v>9</v></c>', "workbook.bad_cell", "text that is not there"),
@@ -266,6 +274,20 @@ def test_cells_that_stop(xml: str, code: str, says: str) -> None:
     with pytest.raises(WorkbookError) as caught:
         cell(xml)
     assert caught.value.code == code and says in caught.value.message and caught.value.hint
+
+
+def test_zeros_that_programs_put_in_for_results_are_none() -> None:
+    """xlsxwriter, and pandas with it, cannot calculate, and leave that to whoever opens the workbook."""
+
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.write(0, 0, "h")
+        sheet.write_number(1, 0, 0)
+        sheet.write_formula(2, 0, "=1+1", None, 2)
+        sheet.write_formula(3, 0, "=1+1")
+
+    with pytest.raises(WorkbookError, match="A4") as caught:
+        csv_of(written(fill), "S")
+    assert caught.value.code == "workbook.not_calculated"
 
 
 def test_sheets_that_stop() -> None:
@@ -291,6 +313,33 @@ def test_a_bomb_is_stopped_while_it_unpacks() -> None:
     with pytest.raises(WorkbookError) as caught:
         csv_of(bomb, "S", most=10_000)
     assert caught.value.code == "workbook.too_large"
+
+
+def test_rows_that_refer_to_one_long_text_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = f"<si><t>{'x' * 1000}</t></si>"
+    wide = "<row>" + '<c t="str"><v>h</v></c>' * 5 + "</row>"
+    monkeypatch.setattr("connectors.xlsx.workbook.LONGEST_ROW", 4000)
+    text = '<c t="s"><v>0</v></c>'
+    held = csv_of(packed(wide + f"<row>{text * 4}</row>" * 50, shared=long), "S")
+    assert held.count("x") == 200_000
+    inline = f'<c t="str"><v>{"x" * 1000}</v></c>'
+    for row in (text * 5, inline * 5):
+        with pytest.raises(WorkbookError, match=r"E2 .*row of more than 4,000 characters") as caught:
+            csv_of(packed(f"{wide}<row>{row}</row>", shared=long), "S")
+        assert caught.value.code == "workbook.bad_cell"
+
+
+def test_texts_are_looked_up_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows a piece of the part holds: each may refer to 16 MiB of texts."""
+    rows = '<row><c t="s"><v>0</v></c></row>' * 100
+    with open_workbook(io.BytesIO(packed(rows, shared="<si><t>x</t></si>")), MOST) as book:
+        asked: list[int] = []
+        shared = book.shared
+        monkeypatch.setattr(book, "shared", lambda index: (asked.append(index), shared(index))[1])
+        found = book.rows("S")
+        next(found)
+        assert len(asked) == 1
+        assert len(list(found)) == 99
 
 
 def test_declarations_are_refused() -> None:
