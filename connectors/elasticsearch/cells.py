@@ -42,32 +42,32 @@ def _cell(place: Place, one: Field, hit: Mapping[str, Any]) -> Any:
     if not one.path:
         return hit["_id"]
     try:
-        return _CELLS[one.kind](one, _values(hit["_source"], one.path), hit)
+        return _CELLS[one.kind](one, _values(hit["_source"], one), hit)
     except _Odd as odd:
         raise unrepresentable(place, one.name, f"{hit.get('_index')}/{hit.get('_id')}", str(odd)) from None
 
 
-def _values(source: Any, path: tuple[str, ...]) -> list[Any]:
-    """Every value at a path but nulls, through arrays; names with dots stand for objects, as in the index."""
-    if len(path) == 1 and isinstance(source, dict):
-        found = source.get(path[0])
-        if not isinstance(found, list):
+def _values(source: Any, one: Field) -> list[Any]:
+    """Every value of a field but nulls, through arrays; names with dots stand for objects, as in the index."""
+    if len(one.path) == 1 and isinstance(source, dict):
+        found = source.get(one.path[0])
+        if one.is_json or not isinstance(found, list):
             return [] if found is None else [found]
-    return list(_walk(source, path))
+    return list(_walk(source, one.path, one.is_json))
 
 
-def _walk(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _walk(item, path)
-    elif not path:
+def _walk(value: Any, path: tuple[str, ...], is_json: bool) -> Iterator[Any]:
+    if not path and (is_json or not isinstance(value, list)):
         if value is not None:
             yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _walk(item, path, is_json)
     elif isinstance(value, dict):
         for cut in range(1, len(path) + 1):
             name = ".".join(path[:cut])
             if name in value:
-                yield from _walk(value[name], path[cut:])
+                yield from _walk(value[name], path[cut:], is_json)
 
 
 def _single(values: list[Any]) -> Any:
@@ -76,7 +76,7 @@ def _single(values: list[Any]) -> Any:
     return values[0] if values else None
 
 
-def _text(_one: Field, values: list[Any], _hit: Any) -> str | None:
+def _text(_one: Field | None, values: list[Any], _hit: Any) -> str | None:
     if not values:
         return None
     value = values[0] if len(values) == 1 else values
@@ -168,7 +168,7 @@ def _day(one: Field, values: list[Any], hit: Any) -> date | None:
 
 
 def _shown(value: Any) -> str:
-    text = _text(Field("", (), Kind.TEXT, ""), [value], None) or ""
+    text = _text(None, [value], None) or ""
     return repr(text if len(text) <= 60 else text[:60] + "…")
 
 

@@ -43,6 +43,11 @@ _ARROW = {
     Kind.DATE: pa.date32(),
     Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
 }
+# Of these an array means several values; what else becomes text is JSON, whose arrays mean what the document means.
+_TEXTS = (
+    *("keyword", "text", "match_only_text", "annotated_text", "search_as_you_type", "constant_keyword", "wildcard"),
+    *("ip", "version", "binary"),
+)
 _NO_COLUMN = ("alias",)  # stored nowhere: they show another field again
 _DAY_FORMATS = ("date", "strict_date", "basic_date", "year_month_day", "strict_year_month_day")
 _DAY_PATTERN = re.compile(r"(?:[yuMdL]|[^A-Za-z])+")
@@ -62,6 +67,11 @@ class Field:
     scale: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     everywhere: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the column shows what stands in the document, arrays and all."""
+        return self.kind is Kind.TEXT and self.native not in _TEXTS
 
     @property
     def is_time(self) -> bool:

@@ -225,7 +225,7 @@ def test_objects_are_flattened_and_the_rest_is_json(node: SearchNode, search: Fr
     assert [c.name for c in source.schema()] == ["buyer.name", "buyer.vat.id", "lines", "notes.text", "raw", "spot"]
     assert read_rows(source) == [
         ("A", "DE1", '[{"net": 1.10}, {"net": 2}]', '["one", "two"]', '{"x": 1.50}', "[1.5, 2]"),
-        ("B", "FR2", '{"net": 3.00}', "x", None, None),
+        ("B", "FR2", '{"net": 3.00}', "x", "[]", None),
     ]
 
 
