@@ -118,7 +118,7 @@ def _decimal(one: Field, values: list[Any], _hit: Any) -> Decimal | None:
     number = _number(_single(values))
     if number is None:
         return None
-    whole, _, fraction = format(abs(number), "f").partition(".")
+    whole, _, fraction = format(number.copy_abs(), "f").partition(".")
     whole, fraction = whole.lstrip("0"), fraction.rstrip("0")
     kind, negative = one.arrow, number < 0
     is_held = len(fraction) <= kind.scale and len(whole) <= kind.precision - kind.scale

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from connectors.elasticsearch.cells import batch_of
 from connectors.elasticsearch.client import read_json
 from connectors.elasticsearch.fields import fields_of
 from connectors.elasticsearch.place import Place
+from connectors.elasticsearch.pushdown import queries
+from recipe import FilterCondition
 
 PLACE = Place("localhost", 9200, False, "ledger")
 RAW = {"type": "object", "enabled": False}
@@ -48,3 +52,33 @@ def test_json_columns_in_arrays_of_objects_keep_each_value() -> None:
     source = read_json(b'{"o": [{"v": [1, [2]]}, {"v": {"x": null}}]}')
     batch = batch_of(PLACE, fields, [{"_index": "ledger", "_id": "7", "_source": source}])
     assert batch.column(0).to_pylist() == ['[[1, [2]], {"x": null}]']
+
+
+LONG = "12345678901234567890123456789012345.67"
+CENTS = {"type": "scaled_float", "scaling_factor": 100}
+
+
+def test_decimals_of_38_digits_are_not_rounded() -> None:
+    assert cell({"type": "scaled_float", "scaling_factor": 1000}, f'{{"v": {LONG}}}') == Decimal(LONG)
+    assert cell({"type": "scaled_float", "scaling_factor": 1000}, f'{{"v": -{LONG}}}') == Decimal(f"-{LONG}")
+
+
+def bounds(settings: dict[str, Any], value: Decimal) -> tuple[str, str]:
+    """What is asked for a number: the lowest and the highest, as JSON has them."""
+    fields = fields_of(PLACE, {"ledger": {"mappings": {"properties": {"v": settings}}}})
+    (query,) = queries([FilterCondition(column="v", op="eq", value=value)], fields)
+    (asked,) = query["bool"]["should"]
+    found = json.loads(json.dumps(asked), parse_float=str)["range"]["v"]
+    return found["gte"], found["lte"]
+
+
+def test_bounds_of_long_decimals_lie_around_them() -> None:
+    low, high = bounds(CENTS, Decimal(LONG))
+    assert Decimal(low) < Decimal(LONG) < Decimal(high)
+    assert Decimal(high) - Decimal(LONG) <= Decimal("0.1")
+
+
+def test_zero_is_asked_with_both_its_signs() -> None:
+    """The index sorts -0.0 below 0.0."""
+    assert bounds({"type": "double"}, Decimal(0)) == ("-0.0", "0.0")
+    assert bounds({"type": "double"}, Decimal(2)) == ("2.0", "2.0")
