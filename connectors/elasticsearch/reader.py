@@ -172,13 +172,24 @@ class ElasticsearchConnector(Connector):
                 answer, received = search(
                     server, self._place, snapshot.live["pit"], {**body, "size": size, "query": query}
                 )
-                hits = answer["hits"]["hits"]
-                start, hits = _cut_at_a_number(hits, size, stop)
+                start, hits = _cut_at_a_number(answer["hits"]["hits"], size, stop)
                 if hits:
                     _check_documents(self._place, hits)
                     yield hits
                     fitting = int(len(hits) * _PAGE_BYTES / max(received, 1))
                     size = max(min(fitting, 4 * size, _LARGEST_PAGE), least)
+                elif start < stop:  # a page full of one number, of which there may be more
+                    size = least = self._larger(size)
+
+    def _larger(self, size: int) -> int:
+        """The next size of a page that was too small for one number; indexes that were shrunk have documents with equal
+        ones in a shard. Raises ConnectorError."""
+        if size >= _LARGEST_PAGE:
+            raise ConnectorError(
+                f"The index {self._place.shown} has {size:,} documents or more with one sequence number.",
+                hint="Copy it into a new index (_reindex), which numbers its documents anew, and name that one.",
+            )
+        return min(2 * size, _LARGEST_PAGE)
 
     def count(self, filters: Filters = ()) -> int:
         with self.open_snapshot() as snapshot:

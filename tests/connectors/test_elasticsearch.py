@@ -131,6 +131,23 @@ def test_many_shards_and_small_pages_lose_and_repeat_nothing(
     assert source.count() == source.estimated_rows() == 90
 
 
+def test_an_index_that_was_shrunk_is_read_whole(
+    node: SearchNode, search: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its only shard has documents with equal sequence numbers, more of them than the first page holds."""
+    wide = node.index({"n": {"type": "long"}}, [{"n": i} for i in range(60)], shards=8)
+    node.call("PUT", f"/{wide}/_settings", {"index.blocks.write": True})
+    one = {"index.number_of_shards": 1, "index.number_of_replicas": 0, "index.blocks.write": None}
+    node.call("POST", f"/{wide}/_shrink/{wide}-one?wait_for_active_shards=1", {"settings": one})
+    monkeypatch.setattr("connectors.elasticsearch.reader._FIRST_PAGE", 1)
+    source = over(search.uri(f"{wide}-one"))
+    assert sorted(read_rows(source, 3)) == [(i,) for i in range(60)]
+    monkeypatch.setattr("connectors.elasticsearch.reader._LARGEST_PAGE", 4)
+    with pytest.raises(ConnectorError, match="one sequence number") as caught:
+        read_rows(source)
+    assert "_reindex" in caught.value.hint
+
+
 def test_a_pattern_is_one_source_and_lacking_fields_are_null(node: SearchNode, server: Front) -> None:
     base = node.index({"a": {"type": "keyword"}}, [{"a": "x"}])
     node.index({"a": {"type": "keyword"}, "b": {"type": "long"}}, [{"a": "y", "b": 2}], name=f"{base}-more")
@@ -355,6 +372,13 @@ def test_what_the_index_holds_differently_is_filtered_as_the_document_says(node:
         found = [dict(zip([c.name for c in schema], row, strict=True)) for row in read_rows(source, 1, filters)]
         assert found == wanted, (column, op, value)
         assert source.count(filters) == len(wanted)
+
+
+def test_both_zeros_are_found_by_either(node: SearchNode, search: Front) -> None:
+    source = over(search.uri(node.index({"d": {"type": "double"}}, ['{"d": -0.0}', '{"d": 0.0}', '{"d": 1}'])))
+    for op, number in (("eq", 2), ("gte", 3), ("lte", 2), ("in", 2)):
+        value: Any = [Decimal(0)] if op == "in" else Decimal(0)
+        assert source.count([FilterCondition(column="d", op=op, value=value)]) == number, op
 
 
 def test_certain_conditions_are_asked_of_the_server(node: SearchNode, search: Front) -> None:
