@@ -6,10 +6,11 @@ array; in a column of another kind they stop the run, as does anything that has 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from connectors.elasticsearch.place import Place
 from recipe import Kind, format_cell, parse_exact
 
 _PLAIN = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,10})?")  # of which parse_exact makes nothing else
+_LARGEST_EXPONENT = 6_000
 _INT64 = range(-(2**63), 2**63)
 _BOOLEANS = {"true": True, "false": False, "": False}  # as the index reads texts
 _MICROSECONDS = len("2026-12-31T23:59:59.123456")
@@ -81,7 +83,12 @@ def _text(_one: Field | None, values: list[Any], _hit: Any) -> str | None:
         return None
     value = values[0] if len(values) == 1 else values
     # A number stands in a text as it was written; inside JSON it is a number again.
-    return str(value) if isinstance(value, str) else format_cell(_plain(value))
+    text = str(value) if isinstance(value, str) else format_cell(_plain(value)) or ""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Odd("half of a character (a surrogate alone)") from None
+    return text
 
 
 def _plain(value: Any) -> Any:
@@ -90,8 +97,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     if isinstance(value, Number):
-        return int(value) if value.lstrip("-").isdigit() and len(value) < 4000 else Decimal(value)
+        return int(value) if value.lstrip("-").isdigit() and len(value) < 4000 else _writable(value)
     return value
+
+
+def _writable(value: str) -> Decimal:
+    """A number that can be written without an exponent."""
+    with contextlib.suppress(InvalidOperation):
+        number = Decimal(value)
+        if number.is_finite() and abs(int(number.as_tuple().exponent)) <= _LARGEST_EXPONENT:
+            return number
+    raise _Odd(f"the number {_cut(value)}, which has too many digits to be written")
 
 
 def _number(value: Any) -> Decimal | None:
@@ -150,9 +166,12 @@ def _boolean(_one: Field, values: list[Any], _hit: Any) -> bool | None:
 def _moment(one: Field, values: list[Any], hit: Any) -> datetime | None:
     if _single(values) is None:
         return None  # also where the index holds a stand-in for NULL
-    (text,) = hit.get("fields", {}).get(one.name) or [None]
-    if text is None:
+    texts = hit.get("fields", {}).get(one.name) or ()
+    if not texts:
         raise _Odd(f"{_shown(values[0])}, which the index could not read as a date")
+    if len(texts) > 1:  # copied there from other fields
+        raise _Odd(f"{_shown(values[0])}, and the index {len(texts)} dates for it")
+    text = texts[0]
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -168,8 +187,11 @@ def _day(one: Field, values: list[Any], hit: Any) -> date | None:
 
 
 def _shown(value: Any) -> str:
-    text = _text(None, [value], None) or ""
-    return repr(text if len(text) <= 60 else text[:60] + "…")
+    return repr(_cut(_text(None, [value], None) or ""))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:60] + "…"
 
 
 _CELLS: dict[Kind, Callable[[Field, list[Any], Any], Any]] = {

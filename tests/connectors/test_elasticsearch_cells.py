@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connectors import SourceDataError
 from connectors.elasticsearch.cells import batch_of
 from connectors.elasticsearch.client import read_json
 from connectors.elasticsearch.fields import fields_of
@@ -52,6 +53,34 @@ def test_json_columns_in_arrays_of_objects_keep_each_value() -> None:
     source = read_json(b'{"o": [{"v": [1, [2]]}, {"v": {"x": null}}]}')
     batch = batch_of(PLACE, fields, [{"_index": "ledger", "_id": "7", "_source": source}])
     assert batch.column(0).to_pylist() == ['[[1, [2]], {"x": null}]']
+
+
+@pytest.mark.parametrize(
+    "settings, document, doc_values, says",
+    [
+        ({"type": "keyword"}, '{"v": "a\\ud800b"}', None, "half of a character"),
+        ({"type": "long"}, '{"v": "\\ud800"}', None, "half of a character"),
+        ({"type": "date"}, '{"v": "2026-01-01"}', ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"], "2 dates"),
+        ({"type": "date"}, '{"v": "2026-01-01"}', [], "could not read as a date"),
+        ({"type": "keyword"}, '{"v": [1e99999999999999999999, 1]}', None, "too many digits"),
+        ({"type": "long"}, '{"v": [{"x": 1e99999999999999999999}]}', None, "too many digits"),
+        (RAW, '{"v": [1e99999999999999999999]}', None, "too many digits"),
+        (RAW, '{"v": {"x": 1e99999999}}', None, "too many digits"),
+        (RAW, '{"v": {"x": 1e-99999999}}', None, "too many digits"),
+        (RAW, '{"v": {"x": 0e-99999999}}', None, "too many digits"),
+        (RAW, f'{{"v": [1e{"9" * 5000}]}}', None, "too many digits"),
+    ],
+)
+def test_odd_values_stop_with_column_and_document(settings: Any, document: str, doc_values: Any, says: str) -> None:
+    with pytest.raises(SourceDataError, match=says) as caught:
+        cell(settings, document, doc_values)
+    assert caught.value.code == "source.unrepresentable_value"
+    assert "'v'" in caught.value.message and "ledger/7" in caught.value.message
+
+
+def test_a_number_alone_stands_in_a_text_as_it_is_written() -> None:
+    assert cell({"type": "keyword"}, '{"v": 1e99999999999999999999}') == "1e99999999999999999999"
+    assert cell(RAW, '{"v": {"x": 0.00}}') == '{"x": 0.00}'
 
 
 LONG = "12345678901234567890123456789012345.67"
