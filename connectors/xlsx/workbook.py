@@ -93,6 +93,7 @@ class Workbook:
     def _styles(self) -> list[Shape]:
         part = self._part("styles")
         codes: dict[int, str] = {}
+        known: dict[int, Shape] = {}
         shapes: list[Shape] = []
         inside = False
         for name, at in self._package.elements(part) if part else ():
@@ -102,7 +103,9 @@ class Workbook:
                 inside = name == "cellXfs"
             elif name == "xf" and inside:
                 number = _whole(at.get("numFmtId", "0"))
-                shapes.append(shape_of(number, codes.get(number)))
+                if number not in known:
+                    known[number] = shape_of(number, codes.get(number))
+                shapes.append(known[number])
         return shapes or [Shape.NUMBER]
 
     def rows(self, name: str) -> Iterator[Row]:

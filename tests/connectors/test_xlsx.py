@@ -368,6 +368,83 @@ def test_what_is_no_workbook(content: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+ROW = "<row><c t='str'><v>h</v></c></row>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "nonsense", "hex", "idna", "shift_jis", "undefined"])
+def test_encodings_that_no_workbook_has(encoding: str) -> None:
+    sheet = f'<?xml version="1.0" encoding="{encoding}"?><worksheet><sheetData>{ROW}</sheetData></worksheet>'
+    with pytest.raises(WorkbookError, match="written in") as caught:
+        csv_of(replaced(packed(ROW), "xl/s.xml", sheet.encode()), "S")
+    assert caught.value.code == "workbook.unreadable"
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "utf-16", "ISO-8859-1"])
+def test_encodings_that_workbooks_have(encoding: str) -> None:
+    sheet = f'<?xml version="1.0" encoding="{encoding}"?><worksheet><sheetData>{ROW}</sheetData></worksheet>'
+    assert csv_of(replaced(packed(ROW), "xl/s.xml", sheet.encode(encoding)), "S") == "h\n"
+
+
+def replaced(content: bytes, part: str, data: bytes, kind: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A workbook with another part in one's place."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, data if name == part else old.read(name), kind if name == part else None)
+    return out.getvalue()
+
+
+def test_parts_that_do_not_unpack() -> None:
+    whole = replaced(packed(ROW), "xl/s.xml", ROW.encode() * 50, zipfile.ZIP_LZMA)
+    with zipfile.ZipFile(io.BytesIO(whole)) as file:
+        at = file.getinfo("xl/s.xml").header_offset
+    packed_at = at + 30 + len("xl/s.xml") + 4 + 5  # behind the part's head and the packer's settings
+    with pytest.raises(WorkbookError, match=r"s\.xml is damaged"):
+        csv_of(whole[:packed_at] + b"\xff" * 20 + whole[packed_at + 20 :], "S")
+    name_at = at + 30
+    utf8 = whole[: at + 6] + b"\x00\x08" + whole[at + 8 : name_at] + b"\xff" + whole[name_at + 1 :]
+    with pytest.raises(WorkbookError, match=r"s\.xml is damaged"):
+        csv_of(utf8, "S")
+
+
+def long_ended(monkeypatch: pytest.MonkeyPatch, comment: bytes = b"") -> bytes:
+    """A workbook with the record that packages of more than 4 GiB have; Java's writers add it to small ones too."""
+    out = io.BytesIO(packed(ROW))
+    with monkeypatch.context() as patch, zipfile.ZipFile(out, "a") as file:
+        patch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+        for i in range(70 if comment else 1):
+            info = zipfile.ZipInfo(f"{i}.xml")
+            info.comment = comment
+            file.writestr(info, b"")
+        file.close()
+    return out.getvalue()
+
+
+def test_the_long_record_of_a_package_is_understood_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = long_ended(monkeypatch)
+    assert whole[-42:-38] == b"PK\x06\x07"
+    assert csv_of(whole, "S") == "h\n"
+    large = long_ended(monkeypatch, b"x" * 65_535)
+    hidden = large[:-10] + (100).to_bytes(4, "little") + large[-6:]
+    with pytest.raises(WorkbookError, match="too many parts"):
+        csv_of(hidden, "S")
+    elsewhere = whole[:-34] + (0).to_bytes(8, "little") + whole[-26:]
+    with pytest.raises(WorkbookError, match="damaged at its end"):
+        csv_of(elsewhere, "S")
+
+
+def test_formats_are_looked_at_once_and_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shape_of(200, "[" * 200_000) is Shape.NUMBER
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "connectors.xlsx.workbook.shape_of", lambda number, code: (seen.append(number), shape_of(number, code))[1]
+    )
+    styles = '<numFmts><numFmt numFmtId="200" formatCode="yyyy"/></numFmts><cellXfs>'
+    styles += '<xf numFmtId="0"/>' + '<xf numFmtId="200"/>' * 50 + "</cellXfs>"
+    assert cell('<c s="50"><v>1</v></c>', styles=styles) == "1900-01-01"
+    assert seen == [0, 200]
+
+
 @given(st.data())
 def test_a_damaged_workbook_is_refused_or_read_and_nothing_else(data: st.DataObject) -> None:
     whole = packed('<row><c t="s"><v>0</v></c></row><row><c><v>1</v></c></row>', shared="<si><t>h</t></si>")
