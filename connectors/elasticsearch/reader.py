@@ -19,7 +19,7 @@ from connectors.arrow_filters import filter_batch
 from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
 from connectors.elasticsearch.cells import batch_of
 from connectors.elasticsearch.client import Client, client, index_path
-from connectors.elasticsearch.errors import missing
+from connectors.elasticsearch.errors import AnswerTooLarge, missing
 from connectors.elasticsearch.fields import Fields, arrow_schema, fields_of
 from connectors.elasticsearch.place import Place, place_of
 from connectors.elasticsearch.product import close_pit, open_pit, recognised, search
@@ -30,7 +30,7 @@ from recipe import ElasticsearchAddress, FilterCondition, RecipeError, Schema, m
 
 Filters = Sequence[FilterCondition]
 _ORDER = "_seq_no"
-_FIRST_PAGE, _LARGEST_PAGE = 500, 10_000  # documents; an index gives no more than the latter at once
+_FIRST_PAGE, _LARGEST_PAGE = 32, 10_000  # documents; an index gives no more than the latter at once
 _PAGE_BYTES = 8 * 1024 * 1024
 _DATE_FORMAT = "strict_date_optional_time_nanos"
 
@@ -93,10 +93,11 @@ class ElasticsearchConnector(Connector):
         """A point in time, given back at the end. ``beside`` is ignored: each index has its own."""
         with client(self._place) as server:
             found = recognised(server, self._place)
-            mappings = self._mapping(server)
-            fields_of(self._place, mappings)
             pit = open_pit(server, self._place, found.product)
             try:
+                # Afterwards, so that it has every field of the documents that are seen.
+                mappings = self._mapping(server)
+                fields_of(self._place, mappings)
                 live = {"pit": pit, "mappings": mappings, **self._extent(server, pit)}
                 identity = {
                     "product": found.product.name,
@@ -169,9 +170,14 @@ class ElasticsearchConnector(Connector):
             while start < stop:
                 numbers = {"range": {_ORDER: {"gte": start, "lt": stop}}}
                 query = {"bool": {"filter": [numbers, *asked]}}
-                answer, received = search(
-                    server, self._place, snapshot.live["pit"], {**body, "size": size, "query": query}
-                )
+                asking = {**body, "size": size, "query": query}
+                try:
+                    answer, received = search(server, self._place, snapshot.live["pit"], asking)
+                except AnswerTooLarge:
+                    if size <= least:
+                        raise
+                    size = max(size // 2, least)
+                    continue
                 start, hits = _cut_at_a_number(answer["hits"]["hits"], size, stop)
                 if hits:
                     _check_documents(self._place, hits)

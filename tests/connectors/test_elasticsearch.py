@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from connectors import Connector, ConnectorError, SourceDataError, connector_for
+from connectors.elasticsearch import reader
 from recipe import Column, ElasticsearchSource, FilterCondition, Kind, format_cell, passes
 from tests.connectors.contract import UTC, ConnectorContract, Make, Row, read_rows
 from tests.search_servers import Front, SearchNode, front
@@ -179,6 +180,25 @@ def test_a_snapshot_keeps_what_was_there(node: SearchNode, server: Front) -> Non
     assert after[:2] == before
     assert sorted(n for part in after for b in part for n in b.column(0).to_pylist()) == list(range(20))
     assert sorted(r[0] for r in read_rows(over(server.uri(name)))) == [1, *range(100, 130)]
+
+
+def test_fields_that_appear_while_a_snapshot_opens_are_columns(
+    node: SearchNode, search: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mapping is asked for after the point in time, whose documents may have fields that it had not before."""
+    name = node.index({"n": {"type": "long"}}, [{"n": 1}])
+    opening = reader.open_pit
+
+    def late(*given: Any) -> str:
+        node.put(name, [{"n": 2, "new": 5}], first=1)
+        return opening(*given)
+
+    monkeypatch.setattr(reader, "open_pit", late)
+    source = over(search.uri(name))
+    with source.open_snapshot() as snapshot:
+        (split,) = source.plan_splits(snapshot, 1)
+        rows = [row for batch in source.read(snapshot, split) for row in batch.to_pylist()]
+    assert rows == [{"n": 1, "new": None}, {"n": 2, "new": 5}]
 
 
 def test_points_in_time_are_given_back(node: SearchNode, server: Front) -> None:
