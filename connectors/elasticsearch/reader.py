@@ -81,12 +81,15 @@ class ElasticsearchConnector(Connector):
             return fields_of(self._place, self._mapping(server))
 
     def _mapping(self, server: Client) -> dict[str, Any]:
+        """For each index its ``mappings`` and those ``settings`` that say how it maps."""
         recognised(server, self._place)
         found, _ = server.call("GET", index_path(self._place, "_mapping"), allow_no_indices="false")
         if not found:
             raise missing(self._place)
-        mappings: dict[str, Any] = found
-        return mappings
+        settings, _ = server.call(
+            "GET", index_path(self._place, "_settings/index.mapping.*"), allow_no_indices="false", flat_settings="true"
+        )
+        return {index: {**body, **settings.get(index, {})} for index, body in found.items()}
 
     @contextmanager
     def open_snapshot(self, beside: Snapshot | None = None) -> Iterator[Snapshot]:

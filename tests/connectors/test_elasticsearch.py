@@ -418,6 +418,14 @@ def test_certain_conditions_are_asked_of_the_server(node: SearchNode, search: Fr
         assert asked["count"] <= most + 4  # bounds are asked inclusively
 
 
+def test_what_an_index_ignores_by_its_settings_is_not_left_out(node: SearchNode, search: Front) -> None:
+    """A document with a number that is none stops the read, also where a filter would not find it."""
+    name = node.index({"n": {"type": "long"}}, settings={"index.mapping.ignore_malformed": True})
+    node.put(name, [{"n": 1}, {"n": "many"}])
+    with pytest.raises(SourceDataError, match="'many'"):
+        read_rows(over(search.uri(name)), 1, [FilterCondition(column="n", op="gte", value=Decimal(1))])
+
+
 def test_unmapped_fields_are_not_asked_for(node: SearchNode, search: Front) -> None:
     """Documents written while a field was not mapped are not found by it, and are read all the same."""
     name = node.index({"n": {"type": "long"}}, [{"n": 1, "late": "x"}], dynamic=False)

@@ -101,6 +101,30 @@ def bounds(settings: dict[str, Any], value: Decimal) -> tuple[str, str]:
     return found["gte"], found["lte"]
 
 
+@pytest.mark.parametrize(
+    "column, index, is_asked",
+    [
+        ("n", {}, True),
+        ("k", {}, True),
+        ("n", {"settings": {"index.mapping.ignore_malformed": "true"}}, False),
+        ("own", {"settings": {"index.mapping.ignore_malformed": "true"}}, True),
+        ("k", {"settings": {"index.mapping.ignore_above": "2"}}, False),
+        ("k", {"dynamic": "runtime"}, False),
+        ("k", {"dynamic": "false_allow_templates"}, False),
+        ("k", {"runtime": {"k": {"type": "keyword"}}}, False),
+        ("n", {"runtime": {"k": {"type": "keyword"}}}, True),
+    ],
+)
+def test_what_an_index_says_of_all_its_fields_decides_too(column: str, index: dict[str, Any], is_asked: bool) -> None:
+    """Whether it is certain that the index finds every document."""
+    properties = {"n": {"type": "long"}, "own": {"type": "long", "ignore_malformed": False}, "k": {"type": "keyword"}}
+    more = {name: value for name, value in index.items() if name != "settings"}
+    body = {"mappings": {"properties": properties, **more}, "settings": index.get("settings", {})}
+    fields = fields_of(PLACE, {"ledger": body})
+    value: Any = "abc" if column == "k" else Decimal(1)
+    assert bool(queries([FilterCondition(column=column, op="eq", value=value)], fields)) is is_asked
+
+
 def test_bounds_of_long_decimals_lie_around_them() -> None:
     low, high = bounds(CENTS, Decimal(LONG))
     assert Decimal(low) < Decimal(LONG) < Decimal(high)
