@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,8 @@ class StoredTable:
 @dataclass
 class BigQuery:
     """The server. ``breaks`` are numbers of batches after which a stream breaks off once each; ``refuse`` is answered to
-    every call of the read protocol."""
+    every call of the read protocol. A ``hold`` that is set keeps later batches of a stream back, until it is cleared or
+    10 seconds are over."""
 
     rest: int = 0
     grpc: int = 0
@@ -54,6 +56,7 @@ class BigQuery:
     asked: list[Any] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
     refuse: Any = None
+    hold: threading.Event = field(default_factory=threading.Event)
     streams: int = 5
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -105,6 +108,9 @@ class BigQuery:
         rows = self.sessions[request.read_stream]
         sent = 0
         for start in range(request.offset, rows.num_rows, _ROWS_A_BATCH):
+            deadline = time.monotonic() + 10
+            while sent and self.hold.is_set() and time.monotonic() < deadline:
+                time.sleep(0.02)
             if self.breaks and sent == self.breaks[0]:
                 self.breaks.pop(0)
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the stream breaks off")

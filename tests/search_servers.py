@@ -103,13 +103,14 @@ class SearchNode:
         *,
         name: str = "",
         shards: int = 1,
+        settings: dict[str, Any] | None = None,
         **mapping: Any,
     ) -> str:
         """A new index that holds these documents, in their order, with ids ``0``, ``1`` ...; its name. A document may be
         JSON text, so that its numbers are sent as they are written."""
         name = name or f"t-{os.getpid()}-{next(_NUMBERS)}"
-        settings = {"number_of_shards": shards, "number_of_replicas": 0, "refresh_interval": "-1"}
-        body = {"settings": settings, "mappings": {"properties": properties, **mapping}}
+        given = {"number_of_shards": shards, "number_of_replicas": 0, "refresh_interval": "-1", **(settings or {})}
+        body = {"settings": given, "mappings": {"properties": properties, **mapping}}
         self.call("PUT", f"/{quote(name)}", body)
         self.put(name, documents)
         return name

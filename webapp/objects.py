@@ -25,6 +25,7 @@ from webapp.settings import Settings
 SUFFIXES = (".csv", ".parquet")
 GCS_UPLOADS, GCS_RESULTS = "uploads/", "results/"  # below GCS_BUCKET
 MOST_NAME = 255
+_SHEET_ID = 5  # the version of its UUID; those of files have 4
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HEX_ESCAPE = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 _BLOCK = 1 << 20
@@ -44,6 +45,18 @@ class Upload:
     session_id: str
     upload_id: str
     filename: str
+
+    @classmethod
+    def new(cls, session_id: str, filename: str, *, is_sheet: bool = False) -> Upload:
+        """One with an id of its own. Raises ServiceError as ``check_filename``."""
+        number = uuid.uuid4()
+        return cls(session_id, str(uuid.uuid5(number, "sheet") if is_sheet else number), check_filename(filename))
+
+    @property
+    def is_sheet(self) -> bool:
+        """Whether it was a workbook's sheet, so that its numbers have a point and no grouping, whatever stands beside
+        them. Its id says so: that goes wherever the file goes, and nobody can choose it."""
+        return uuid.UUID(self.upload_id).version == _SHEET_ID
 
     @property
     def is_csv(self) -> bool:
@@ -163,6 +176,11 @@ def stored_upload(settings: Settings, uri: str) -> StoredUpload | None:
         return StoredUpload(folder + upload.escaped_key, folder + upload.key)
     path = str(upload_path(settings, upload))
     return StoredUpload(file_uri(path), path)
+
+
+def is_sheet(settings: Settings, uri: str) -> bool:
+    """Whether an address is that of a workbook's sheet. Raises as ``stored_upload``."""
+    return _is_in_bucket(settings, uri) and parse_upload(settings, uri).is_sheet
 
 
 def _is_in_bucket(settings: Settings, uri: str) -> bool:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from connectors.arrow_types import MAX_PRECISION, map_field
 from connectors.arrow_types import Mapping as ColumnMapping
+from connectors.errors import SourceChanged
 from recipe import Column, Kind
 
 _NUMERIC = ("NUMERIC", "DECIMAL")
@@ -53,8 +54,12 @@ def declared(field: Any) -> Declared:
 
 
 def mappings(schema: pa.Schema, columns: Sequence[Declared], scales: Mapping[str, int]) -> tuple[ColumnMapping, ...]:
-    """How each column of a session arrives. Raises SourceDataError for a type without an exact form."""
+    """How each column of a session arrives. Raises SourceDataError for a type without an exact form, SourceChanged for
+    a column that the table did not have when it was described."""
     known = {one.name: one for one in columns}
+    for name in schema.names:
+        if name not in known:
+            raise SourceChanged(f"The table got a column {name!r} while it was being opened.", hint="Run again.")
     return tuple(_mapping(field, known[field.name], scales) for field in schema)
 
 

@@ -6,10 +6,11 @@ array; in a column of another kind they stop the run, as does anything that has 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from connectors.elasticsearch.place import Place
 from recipe import Kind, format_cell, parse_exact
 
 _PLAIN = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,10})?")  # of which parse_exact makes nothing else
+_LARGEST_EXPONENT = 6_000
 _INT64 = range(-(2**63), 2**63)
 _BOOLEANS = {"true": True, "false": False, "": False}  # as the index reads texts
 _MICROSECONDS = len("2026-12-31T23:59:59.123456")
@@ -42,32 +44,32 @@ def _cell(place: Place, one: Field, hit: Mapping[str, Any]) -> Any:
     if not one.path:
         return hit["_id"]
     try:
-        return _CELLS[one.kind](one, _values(hit["_source"], one.path), hit)
+        return _CELLS[one.kind](one, _values(hit["_source"], one), hit)
     except _Odd as odd:
         raise unrepresentable(place, one.name, f"{hit.get('_index')}/{hit.get('_id')}", str(odd)) from None
 
 
-def _values(source: Any, path: tuple[str, ...]) -> list[Any]:
-    """Every value at a path but nulls, through arrays; names with dots stand for objects, as in the index."""
-    if len(path) == 1 and isinstance(source, dict):
-        found = source.get(path[0])
-        if not isinstance(found, list):
+def _values(source: Any, one: Field) -> list[Any]:
+    """Every value of a field but nulls, through arrays; names with dots stand for objects, as in the index."""
+    if len(one.path) == 1 and isinstance(source, dict):
+        found = source.get(one.path[0])
+        if one.is_json or not isinstance(found, list):
             return [] if found is None else [found]
-    return list(_walk(source, path))
+    return list(_walk(source, one.path, one.is_json))
 
 
-def _walk(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _walk(item, path)
-    elif not path:
+def _walk(value: Any, path: tuple[str, ...], is_json: bool) -> Iterator[Any]:
+    if not path and (is_json or not isinstance(value, list)):
         if value is not None:
             yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _walk(item, path, is_json)
     elif isinstance(value, dict):
         for cut in range(1, len(path) + 1):
             name = ".".join(path[:cut])
             if name in value:
-                yield from _walk(value[name], path[cut:])
+                yield from _walk(value[name], path[cut:], is_json)
 
 
 def _single(values: list[Any]) -> Any:
@@ -76,12 +78,17 @@ def _single(values: list[Any]) -> Any:
     return values[0] if values else None
 
 
-def _text(_one: Field, values: list[Any], _hit: Any) -> str | None:
+def _text(_one: Field | None, values: list[Any], _hit: Any) -> str | None:
     if not values:
         return None
     value = values[0] if len(values) == 1 else values
     # A number stands in a text as it was written; inside JSON it is a number again.
-    return str(value) if isinstance(value, str) else format_cell(_plain(value))
+    text = str(value) if isinstance(value, str) else format_cell(_plain(value)) or ""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Odd("half of a character (a surrogate alone)") from None
+    return text
 
 
 def _plain(value: Any) -> Any:
@@ -90,8 +97,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     if isinstance(value, Number):
-        return int(value) if value.lstrip("-").isdigit() and len(value) < 4000 else Decimal(value)
+        return int(value) if value.lstrip("-").isdigit() and len(value) < 4000 else _writable(value)
     return value
+
+
+def _writable(value: str) -> Decimal:
+    """A number that can be written without an exponent."""
+    with contextlib.suppress(InvalidOperation):
+        number = Decimal(value)
+        if number.is_finite() and abs(int(number.as_tuple().exponent)) <= _LARGEST_EXPONENT:
+            return number
+    raise _Odd(f"the number {_cut(value)}, which has too many digits to be written")
 
 
 def _number(value: Any) -> Decimal | None:
@@ -118,7 +134,7 @@ def _decimal(one: Field, values: list[Any], _hit: Any) -> Decimal | None:
     number = _number(_single(values))
     if number is None:
         return None
-    whole, _, fraction = format(abs(number), "f").partition(".")
+    whole, _, fraction = format(number.copy_abs(), "f").partition(".")
     whole, fraction = whole.lstrip("0"), fraction.rstrip("0")
     kind, negative = one.arrow, number < 0
     is_held = len(fraction) <= kind.scale and len(whole) <= kind.precision - kind.scale
@@ -150,9 +166,12 @@ def _boolean(_one: Field, values: list[Any], _hit: Any) -> bool | None:
 def _moment(one: Field, values: list[Any], hit: Any) -> datetime | None:
     if _single(values) is None:
         return None  # also where the index holds a stand-in for NULL
-    (text,) = hit.get("fields", {}).get(one.name) or [None]
-    if text is None:
+    texts = hit.get("fields", {}).get(one.name) or ()
+    if not texts:
         raise _Odd(f"{_shown(values[0])}, which the index could not read as a date")
+    if len(texts) > 1:  # copied there from other fields
+        raise _Odd(f"{_shown(values[0])}, and the index {len(texts)} dates for it")
+    text = texts[0]
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -168,8 +187,11 @@ def _day(one: Field, values: list[Any], hit: Any) -> date | None:
 
 
 def _shown(value: Any) -> str:
-    text = _text(Field("", (), Kind.TEXT, ""), [value], None) or ""
-    return repr(text if len(text) <= 60 else text[:60] + "…")
+    return repr(_cut(_text(None, [value], None) or ""))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:60] + "…"
 
 
 _CELLS: dict[Kind, Callable[[Field, list[Any], Any], Any]] = {

@@ -18,9 +18,8 @@ from urllib.parse import quote, urlencode
 import urllib3
 import urllib3.exceptions as http
 
-from connectors.elasticsearch.errors import answered, broken, not_a_search_server
+from connectors.elasticsearch.errors import AnswerTooLarge, answered, broken, not_a_search_server
 from connectors.elasticsearch.place import Place
-from connectors.errors import ConnectorError
 
 ATTEMPTS = 4
 _FIRST_PAUSE = 0.2
@@ -94,7 +93,7 @@ class Client:
             while piece := answer.read(_PIECE):
                 size += len(piece)
                 if size > _LARGEST_ANSWER:
-                    raise ConnectorError(
+                    raise AnswerTooLarge(
                         f"One answer about {self._place.shown} is larger than {_LARGEST_ANSWER >> 20} MiB.",
                         hint="Documents of this size cannot be read.",
                     )

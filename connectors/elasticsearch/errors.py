@@ -55,6 +55,10 @@ def answered(place: Place, status: int, body: Any) -> ConnectorError:
     )
 
 
+class AnswerTooLarge(ConnectorError):
+    """An answer of more bytes than are taken; asking for less may help."""
+
+
 def missing(place: Place) -> ConnectorError:
     return SourceNotFound(
         f"There is no index {place.shown}.", hint="Check the name in the address; an index must exist and be open."

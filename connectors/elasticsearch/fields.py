@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -43,6 +43,13 @@ _ARROW = {
     Kind.DATE: pa.date32(),
     Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
 }
+# Of these an array means several values; what else becomes text is JSON, whose arrays mean what the document means.
+_TEXTS = (
+    *("keyword", "text", "match_only_text", "annotated_text", "search_as_you_type", "constant_keyword", "wildcard"),
+    *("ip", "version", "binary"),
+)
+_DEFAULTS = ("ignore_malformed", "ignore_above")  # which an index may give all its fields
+_UNMAPPED = (False, "false", "false_allow_templates", "runtime")  # what is new in a document is not indexed then
 _NO_COLUMN = ("alias",)  # stored nowhere: they show another field again
 _DAY_FORMATS = ("date", "strict_date", "basic_date", "year_month_day", "strict_year_month_day")
 _DAY_PATTERN = re.compile(r"(?:[yuMdL]|[^A-Za-z])+")
@@ -52,8 +59,9 @@ _DEFAULT_FORMAT = "strict_date_optional_time||epoch_millis"
 @dataclass(frozen=True)
 class Field:
     """One column. ``path`` is its place in a document; ``scale`` is set for decimals; ``settings`` is the field's part
-    of the mapping, alike in every index that has it; ``everywhere`` when all of them have it and let no field go
-    unmapped, so that what the index says about it holds for every document."""
+    of the mapping with the index's own defaults, alike in every index that has it; ``everywhere`` when all of them have
+    it, put no runtime field in its place and let no field go unmapped, so that what the index says about it holds for
+    every document."""
 
     name: str
     path: tuple[str, ...]
@@ -62,6 +70,11 @@ class Field:
     scale: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     everywhere: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the column shows what stands in the document, arrays and all."""
+        return self.kind is Kind.TEXT and self.native not in _TEXTS
 
     @property
     def is_time(self) -> bool:
@@ -83,7 +96,8 @@ Fields = tuple[Field, ...]
 
 
 def fields_of(place: Place, mappings: Mapping[str, Any]) -> Fields:
-    """The columns of the answer to ``_mapping``, the id's first where the address names one, the others by name.
+    """The columns: the id's first where the address names one, the others by name. ``mappings`` has for each index
+    its ``mappings``, and those flat ``settings`` that concern them.
 
     Raises ConnectorError: no column at all, types that differ, no stored documents.
     """
@@ -95,9 +109,9 @@ def fields_of(place: Place, mappings: Mapping[str, Any]) -> Fields:
                 f"The index {index!r} keeps no documents (_source is disabled).",
                 hint="Name an index that keeps them.",
             )
-        for one in _below(place, (), mapping, mapping.get("dynamic", True) not in (False, "false")):
+        for one in _below(place, (), mapping, mapping.get("dynamic", True) not in _UNMAPPED):
             if _is_kept(one.path, mapping.get("_source", {})):
-                found.setdefault(one.name, []).append(one)
+                found.setdefault(one.name, []).append(_in_index(one, mapping, body.get("settings", {})))
     columns = [_merged(place, found[name], len(mappings)) for name in sorted(found)]
     if place.id_column is not None:
         if place.id_column in found:
@@ -119,6 +133,13 @@ def arrow_schema(fields: Fields) -> pa.Schema:
     return pa.schema([pa.field(f.name, f.arrow) for f in fields])
 
 
+def _in_index(one: Field, mapping: Mapping[str, Any], settings: Mapping[str, Any]) -> Field:
+    """A field with what its index says beside the field's own part of the mapping."""
+    given = {name: settings[f"index.mapping.{name}"] for name in _DEFAULTS if f"index.mapping.{name}" in settings}
+    everywhere = one.everywhere and one.name not in mapping.get("runtime", {})
+    return replace(one, settings={**given, **one.settings}, everywhere=everywhere)
+
+
 def _is_kept(path: tuple[str, ...], stored: Mapping[str, Any]) -> bool:
     """Whether the index keeps a field's values in its documents: ``_source`` may leave some out by patterns."""
     names = [".".join(path[:cut]) for cut in range(1, len(path) + 1)]
@@ -136,7 +157,7 @@ def _below(place: Place, path: tuple[str, ...], mapping: Mapping[str, Any], mapp
         kind = settings.get("type", "object")
         if kind in _NO_COLUMN:
             continue
-        dynamic = settings.get("dynamic", mapped) not in (False, "false")
+        dynamic = settings.get("dynamic", mapped) not in _UNMAPPED
         if kind == "object" and settings.get("enabled", True) is not False:
             yield from _below(place, here, settings, dynamic)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from connectors.elasticsearch.fields import Field, Fields
@@ -23,6 +23,7 @@ _NANOSECOND_YEARS = range(1971, 2262)
 _FORMAT = "strict_date_optional_time_nanos"
 _LONGEST_TERM = 8_000  # characters; no index holds a term of more than 32 KiB
 _MOST_TERMS = 1_000
+_EXACT = Context(prec=10_000)  # digits; no operand has as many
 Query = dict[str, Any]
 
 
@@ -95,9 +96,11 @@ def _operand(one: Field, value: Any, direction: int) -> Any:
     if isinstance(value, Decimal):
         # The index scales in binary, which may miss the nearest step.
         assert one.scale is not None
-        return format(value + direction * Decimal(1).scaleb(-one.scale), "f")
+        return format(_EXACT.add(value, Decimal(direction).scaleb(-one.scale)), "f")
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, date):
         return f"{value.isoformat()}T00:00:00Z"
+    if isinstance(value, float) and value == 0:
+        return math.copysign(value, direction)  # the index sorts -0.0 below 0.0
     return value

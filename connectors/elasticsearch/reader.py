@@ -19,7 +19,7 @@ from connectors.arrow_filters import filter_batch
 from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
 from connectors.elasticsearch.cells import batch_of
 from connectors.elasticsearch.client import Client, client, index_path
-from connectors.elasticsearch.errors import missing
+from connectors.elasticsearch.errors import AnswerTooLarge, missing
 from connectors.elasticsearch.fields import Fields, arrow_schema, fields_of
 from connectors.elasticsearch.place import Place, place_of
 from connectors.elasticsearch.product import close_pit, open_pit, recognised, search
@@ -30,7 +30,7 @@ from recipe import ElasticsearchAddress, FilterCondition, RecipeError, Schema, m
 
 Filters = Sequence[FilterCondition]
 _ORDER = "_seq_no"
-_FIRST_PAGE, _LARGEST_PAGE = 500, 10_000  # documents; an index gives no more than the latter at once
+_FIRST_PAGE, _LARGEST_PAGE = 32, 10_000  # documents; an index gives no more than the latter at once
 _PAGE_BYTES = 8 * 1024 * 1024
 _DATE_FORMAT = "strict_date_optional_time_nanos"
 
@@ -81,22 +81,26 @@ class ElasticsearchConnector(Connector):
             return fields_of(self._place, self._mapping(server))
 
     def _mapping(self, server: Client) -> dict[str, Any]:
+        """For each index its ``mappings`` and those ``settings`` that say how it maps."""
         recognised(server, self._place)
         found, _ = server.call("GET", index_path(self._place, "_mapping"), allow_no_indices="false")
         if not found:
             raise missing(self._place)
-        mappings: dict[str, Any] = found
-        return mappings
+        settings, _ = server.call(
+            "GET", index_path(self._place, "_settings/index.mapping.*"), allow_no_indices="false", flat_settings="true"
+        )
+        return {index: {**body, **settings.get(index, {})} for index, body in found.items()}
 
     @contextmanager
     def open_snapshot(self, beside: Snapshot | None = None) -> Iterator[Snapshot]:
         """A point in time, given back at the end. ``beside`` is ignored: each index has its own."""
         with client(self._place) as server:
             found = recognised(server, self._place)
-            mappings = self._mapping(server)
-            fields_of(self._place, mappings)
             pit = open_pit(server, self._place, found.product)
             try:
+                # Afterwards, so that it has every field of the documents that are seen.
+                mappings = self._mapping(server)
+                fields_of(self._place, mappings)
                 live = {"pit": pit, "mappings": mappings, **self._extent(server, pit)}
                 identity = {
                     "product": found.product.name,
@@ -169,16 +173,32 @@ class ElasticsearchConnector(Connector):
             while start < stop:
                 numbers = {"range": {_ORDER: {"gte": start, "lt": stop}}}
                 query = {"bool": {"filter": [numbers, *asked]}}
-                answer, received = search(
-                    server, self._place, snapshot.live["pit"], {**body, "size": size, "query": query}
-                )
-                hits = answer["hits"]["hits"]
-                start, hits = _cut_at_a_number(hits, size, stop)
+                asking = {**body, "size": size, "query": query}
+                try:
+                    answer, received = search(server, self._place, snapshot.live["pit"], asking)
+                except AnswerTooLarge:
+                    if size <= least:
+                        raise
+                    size = max(size // 2, least)
+                    continue
+                start, hits = _cut_at_a_number(answer["hits"]["hits"], size, stop)
                 if hits:
                     _check_documents(self._place, hits)
                     yield hits
                     fitting = int(len(hits) * _PAGE_BYTES / max(received, 1))
                     size = max(min(fitting, 4 * size, _LARGEST_PAGE), least)
+                elif start < stop:  # a page full of one number, of which there may be more
+                    size = least = self._larger(size)
+
+    def _larger(self, size: int) -> int:
+        """The next size of a page that was too small for one number; indexes that were shrunk have documents with equal
+        ones in a shard. Raises ConnectorError."""
+        if size >= _LARGEST_PAGE:
+            raise ConnectorError(
+                f"The index {self._place.shown} has {size:,} documents or more with one sequence number.",
+                hint="Copy it into a new index (_reindex), which numbers its documents anew, and name that one.",
+            )
+        return min(2 * size, _LARGEST_PAGE)
 
     def count(self, filters: Filters = ()) -> int:
         with self.open_snapshot() as snapshot:

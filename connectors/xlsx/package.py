@@ -5,6 +5,7 @@ Parts are parsed as they are unpacked; declarations that XML bombs are made of a
 
 from __future__ import annotations
 
+import lzma
 import struct
 import xml.parsers.expat as expat
 import zipfile
@@ -16,10 +17,17 @@ from typing import IO
 from connectors.xlsx.errors import WorkbookError, too_large, unreadable
 
 _PIECE = 1 << 16
-_END = b"PK\x05\x06"
-_END_SIZE, _LONGEST_COMMENT = 22, 65_535
+_END, _END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
+# Large packages, and those of some programs, have a longer record before that, which a locator between them names.
+_LOCATOR, _LOCATOR_SIZE = b"PK\x06\x07", 20
+_LONG_END, _LONG_END_SIZE = b"PK\x06\x06", 56
 _LARGEST_DIRECTORY = 4 * 1024 * 1024
 _OLD = b"\xd0\xcf\x11\xe0"  # Excel before 2007, and files encrypted with a password
+_ENCODINGS = ("utf-8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "iso-8859-1")  # those that the parser itself knows
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError),
+)  # what zipfile raises
 Attributes = Mapping[str, str]
 
 
@@ -30,7 +38,7 @@ class Package:
         _check_outside(file, most)
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise unreadable("it is damaged") from error
         self._names = {name.lower(): name for name in self._zip.namelist()}
         self._most = self._left = most
@@ -49,7 +57,7 @@ class Package:
                     yield piece
         except KeyError:
             raise unreadable(f"its part {part} is missing") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise unreadable(f"its part {part} is damaged or encrypted") from error
 
     def parse(self, part: str, start: Callable[[str, Attributes], None], **more: Callable[..., None]) -> Iterator[None]:
@@ -63,6 +71,7 @@ class Package:
         if "text" in more:
             parser.CharacterDataHandler = more["text"]
         parser.StartDoctypeDeclHandler = _refused
+        parser.XmlDeclHandler = _check_encoding
         try:
             for piece in self.pieces(part):
                 parser.Parse(piece, False)
@@ -103,6 +112,11 @@ def _refused(*_: object) -> None:
     raise unreadable("it declares types of its own")
 
 
+def _check_encoding(_version: str, encoding: str | None, _standalone: int) -> None:
+    if encoding is not None and encoding.lower() not in _ENCODINGS:
+        raise unreadable(f"it is written in {encoding[:40]!r}, which workbooks are not")
+
+
 def _check_outside(file: IO[bytes], most: int) -> None:
     """Raises WorkbookError for what is no zip, and for one whose list of parts alone would fill the memory."""
     size = file.seek(0, 2)
@@ -115,11 +129,24 @@ def _check_outside(file: IO[bytes], most: int) -> None:
             code="workbook.protected",
             hint="Open it, save it as .xlsx without a password, and try again.",
         )
-    file.seek(max(0, size - _END_SIZE - _LONGEST_COMMENT))
+    begin = max(0, size - _END_SIZE - _LONGEST_COMMENT - _LOCATOR_SIZE - _LONG_END_SIZE)
+    file.seek(begin)
     tail = file.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) - at < _END_SIZE:
         raise unreadable("it is no zip file")
-    (directory,) = struct.unpack_from("<L", tail, at + 12)
-    if directory > _LARGEST_DIRECTORY:
+    if _directory_size(tail, at, begin) > _LARGEST_DIRECTORY:
         raise unreadable("it has too many parts")
+
+
+def _directory_size(tail: bytes, at: int, begin: int) -> int:
+    """The size of the list of parts, by the record that zipfile goes by. ``at`` is the place of the last record in
+    ``tail``, ``begin`` that of ``tail`` in the file. Raises WorkbookError."""
+    locator = at - _LOCATOR_SIZE
+    if locator < 0 or not tail.startswith(_LOCATOR, locator):
+        return int(struct.unpack_from("<L", tail, at + 12)[0])
+    long_end = locator - _LONG_END_SIZE
+    named = struct.unpack_from("<Q", tail, locator + 8)[0]
+    if long_end < 0 or not tail.startswith(_LONG_END, long_end) or named != begin + long_end:
+        raise unreadable("it is damaged at its end")
+    return int(struct.unpack_from("<Q", tail, long_end + 40)[0])

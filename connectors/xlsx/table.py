@@ -40,7 +40,8 @@ class SheetTable:
 
     def _encoded(self) -> Iterator[bytes]:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        # A quoted text is what it is also to a reader that looks for the delimiter, or takes CR for a line's end.
+        writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
         for cells in self._lines():
             writer.writerow(cells)
             if text.tell() >= _BLOCK:

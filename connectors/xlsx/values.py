@@ -22,7 +22,7 @@ _LEAP_DAY = 60  # 29 February 1900, which Excel's calendar has and no other
 _DATES = {*range(14, 18), *range(27, 32), 36, *range(50, 59)}
 _MOMENTS, _TIMES, _ELAPSED = {22}, {*range(18, 22), *range(32, 36), 45, 47}, {46}
 _PERCENT = {9, 10}
-_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!(?:h+|m+|s+)\])[^\]]*\]', re.I | re.S)
+_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!(?:h+|m+|s+)\])[^\[\]]*\]', re.I | re.S)
 _ELAPSED_FORMAT = re.compile(r"\[(h+|m+|s+)\]", re.I)
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 

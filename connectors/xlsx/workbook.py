@@ -21,6 +21,8 @@ from connectors.xlsx.values import Shape, date_text, number_text, plain_text, sh
 
 MOST_COLUMNS = 16_384
 LONGEST_TEXT = 1 << 20  # Excel's own limit is 32,767 characters
+LONGEST_ROW = 1 << 24  # characters: many cells of a row may refer to one long text
+_TRUTH = {"1": "true", "true": "true", "0": "false", "false": "false"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,21 @@ class Cell:
 Row = dict[int, Cell]  # by column, from 0; cells that are empty are left out
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """A cell as its part of the workbook has it: ``kind`` and ``style`` as there, ``value`` not yet looked up."""
+
+    kind: str
+    style: str | None
+    value: str
+    column: int
+    line: int
+
+    @property
+    def place(self) -> str:
+        return f"{column_name(self.column)}{self.line + 1}"
+
+
 class Workbook:
     """See ``open_workbook``."""
 
@@ -54,7 +71,7 @@ class Workbook:
         if not main or main not in package:
             raise unreadable("there is no workbook in it")
         self._parts = package.related(main)
-        self._from_1904 = False
+        self._from_1904 = self.is_to_be_calculated = False
         self.sheets = tuple(self._listed(main))
         self._shapes = self._styles()
 
@@ -62,6 +79,8 @@ class Workbook:
         for name, at in self._package.elements(main):
             if name == "workbookPr":
                 self._from_1904 = at.get("date1904") in ("1", "true")
+            elif name == "calcPr":
+                self.is_to_be_calculated = at.get("fullCalcOnLoad") in ("1", "true")
             elif name == "sheet":
                 link = next((value for key, value in at.items() if key.rpartition(":")[2] == "id"), "")
                 kind, part = self._parts.get(link, ("", ""))
@@ -74,6 +93,7 @@ class Workbook:
     def _styles(self) -> list[Shape]:
         part = self._part("styles")
         codes: dict[int, str] = {}
+        known: dict[int, Shape] = {}
         shapes: list[Shape] = []
         inside = False
         for name, at in self._package.elements(part) if part else ():
@@ -83,7 +103,9 @@ class Workbook:
                 inside = name == "cellXfs"
             elif name == "xf" and inside:
                 number = _whole(at.get("numFmtId", "0"))
-                shapes.append(shape_of(number, codes.get(number)))
+                if number not in known:
+                    known[number] = shape_of(number, codes.get(number))
+                shapes.append(known[number])
         return shapes or [Shape.NUMBER]
 
     def rows(self, name: str) -> Iterator[Row]:
@@ -188,27 +210,36 @@ class _TextReader:
 
 
 class _SheetReader:
-    """Collects the rows of a sheet's part."""
+    """Collects the rows of a sheet's part as they are stored; ``taken`` looks their texts up, a row at a time."""
 
     def __init__(self, book: Workbook, sheet: str) -> None:
         self._book, self._sheet = book, sheet
-        self._done: list[Row] = []
-        self._row: Row = {}
+        self._done: list[list[_Stored]] = []
+        self._row: list[_Stored] = []
         self._line = self._column = -1
         self._at: Attributes = {}
         self._value: list[str] | None = None
-        self._length = 0
+        self._length = self._row_length = 0
         self._has_formula = self._is_read = self._in_sound = False
 
-    def taken(self) -> Sequence[Row]:
+    def taken(self) -> Iterator[Row]:
         done, self._done = self._done, []
-        return done
+        for stored in done:
+            row: Row = {}
+            length = 0
+            for one in stored:
+                cell = self._cell(one)
+                length = self._checked_length(one.place, length + len(cell.text))
+                if cell.text:
+                    row[one.column] = cell
+            if row:
+                yield row
 
     def start(self, name: str, at: Attributes) -> None:
         if name == "row":
             given = at.get("r")
             self._line = int(given) - 1 if given and given.isdecimal() and len(given) < 10 else self._line + 1
-            self._row, self._column = {}, -1
+            self._row, self._row_length, self._column = [], 0, -1
         elif name == "c":
             self._at, self._value, self._length, self._has_formula = at, None, 0, False
             self._column = _column_of(at.get("r"), self._column + 1)
@@ -244,39 +275,57 @@ class _SheetReader:
     def _place(self) -> str:
         return f"{column_name(self._column)}{self._line + 1}"
 
+    def _checked_length(self, place: str, length: int) -> int:
+        if length > LONGEST_ROW:
+            raise bad_cell(self._sheet, place, f"stands in a row of more than {LONGEST_ROW:,} characters")
+        return length
+
     def _finish(self) -> None:
-        stored, kind = "".join(self._value or ()), self._at.get("t", "n")
-        if self._has_formula and not stored.strip() and kind != "str":  # a result that is an empty text says so
+        value, kind = "".join(self._value or ()), self._at.get("t", "n")
+        if self._has_formula and not self._is_calculated(kind, value):
             raise bad_cell(
                 self._sheet, self._place, "holds a formula that was never calculated", "workbook.not_calculated"
             )
-        if self._value is None:
-            return
-        try:
-            text, holds = self._read(kind, stored)
-        except ValueError as error:
-            raise bad_cell(self._sheet, self._place, str(error)) from None
-        if text:
-            self._row[self._column] = Cell(text, holds, self._place)
+        if self._value is not None:
+            self._row_length = self._checked_length(self._place, self._row_length + len(value))
+            self._row.append(_Stored(kind, self._at.get("s"), value, self._column, self._line))
 
-    def _read(self, kind: str, stored: str) -> tuple[str, str]:
+    def _is_calculated(self, kind: str, value: str) -> bool:
+        """Whether a formula's cell has its result. One that is an empty text says so; the 0 of a workbook that asks to
+        be calculated when it is opened stands for any result."""
+        if kind == "str":
+            return self._value is not None
+        is_zero = kind == "n" and not value.strip().strip("0.")
+        return bool(value.strip()) and not (is_zero and self._book.is_to_be_calculated)
+
+    def _cell(self, one: _Stored) -> Cell:
+        try:
+            text, holds = self._read(one)
+        except ValueError as error:
+            raise bad_cell(self._sheet, one.place, str(error)) from None
+        return Cell(text, holds, one.place)
+
+    def _read(self, one: _Stored) -> tuple[str, str]:
         """Text and what it is. Raises ValueError, and WorkbookError for a cell that shows an error."""
+        kind, value = one.kind, one.value
         if kind == "s":
-            return self._book.shared(_whole(stored)), "text"
+            return self._book.shared(_whole(value)), "text"
         if kind in ("str", "inlineStr"):
-            return plain_text(stored), "text"
+            return plain_text(value), "text"
         if kind == "b":
-            return ("true" if stored.strip() == "1" else "false"), "boolean"
+            if value.strip() not in _TRUTH:
+                raise ValueError("is neither true nor false")
+            return _TRUTH[value.strip()], "boolean"
         if kind == "e":
-            raise bad_cell(self._sheet, self._place, f"holds the error {stored[:20]}", "workbook.error_cell")
+            raise bad_cell(self._sheet, one.place, f"holds the error {value[:20]}", "workbook.error_cell")
         if kind == "d":
-            return stored.strip(), Shape.DATE if len(stored.strip()) == 10 else Shape.MOMENT
-        if not stored.strip():
+            return value.strip(), Shape.DATE if len(value.strip()) == 10 else Shape.MOMENT
+        if not value.strip():
             return "", "text"
-        shape = self._book.shape(self._at.get("s"))
+        shape = self._book.shape(one.style)
         if shape in (Shape.NUMBER, Shape.PERCENT):
-            return number_text(stored), shape
-        return self._book.date_text(stored, shape), shape
+            return number_text(value), shape
+        return self._book.date_text(value, shape), shape
 
 
 def _whole(text: str) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -10,8 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from connectors import Connector, ConnectorError, SourceDataError, connector_for
+from connectors.bigquery import clients
 from recipe import BigQuerySource, Column, FilterCondition, Kind
 from tests.bigquery_server import BigQuery, bigquery_server, grpc
 from tests.connectors.contract import UTC, ConnectorContract, Make, Row, read_rows
@@ -35,11 +40,12 @@ def running() -> Iterator[BigQuery]:
 
 
 @pytest.fixture
-def bigquery(running: BigQuery, no_store: None, monkeypatch: pytest.MonkeyPatch) -> BigQuery:
+def bigquery(running: BigQuery, no_store: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQuery]:
     for name, value in running.environment().items():
         monkeypatch.setenv(name, value)
     running.breaks, running.refuse, running.asked = [], None, []
-    return running
+    yield running
+    running.hold.clear()
 
 
 def over(table: str, more: str = "") -> Connector:
@@ -174,6 +180,90 @@ def test_a_stream_that_breaks_off_goes_on_where_it_broke(bigquery: BigQuery) -> 
     assert bigquery.breaks == []
 
 
+@contextlib.contextmanager
+def cable(port: int) -> Iterator[tuple[int, threading.Event]]:
+    """A port that leads to another one, until the event is cleared: then it is silent, for 10 seconds at most, and takes
+    nobody new."""
+    whole = threading.Event()
+    whole.set()
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                whole.wait(10)
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                if not whole.is_set():
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", port), timeout=30)
+                ends.extend((near, far))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=carry, args=pair, daemon=True).start()
+
+    ends: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield listening.getsockname()[1], whole
+        finally:
+            whole.set()
+            for end in ends:
+                end.close()
+
+
+def test_a_network_that_is_cut_without_a_word_ends_the_read(
+    bigquery: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_SECONDS", 1)
+    quick = tuple((name, milliseconds // 20) for name, milliseconds in clients._ALIVE)
+    monkeypatch.setattr(clients, "_ALIVE", quick)
+    name = bigquery.table([ONE | {"type": "INTEGER"}], pa.table({"v": list(range(60))}))
+    with cable(bigquery.grpc) as (port, whole):
+        monkeypatch.setenv("BIGQUERY_STORAGE_EMULATOR_HOST", f"127.0.0.1:{port}")
+        source = over(name)
+        bigquery.hold.set()
+        with source.open_snapshot() as snapshot:
+            (split,) = source.plan_splits(snapshot, 1)
+            found = source.read(snapshot, split)
+            next(found)
+            whole.clear()
+            with pytest.raises(ConnectorError) as caught:
+                list(found)
+    assert caught.value.code == "source.unreachable"
+
+
+def test_the_way_to_google_has_pings_too(no_store: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIGQUERY_STORAGE_EMULATOR_HOST", raising=False)
+    told: list[Any] = []
+    build = grpc.secure_channel
+
+    def noted(*args: Any, **more: Any) -> Any:
+        told.append(dict(more["options"]))
+        return build(*args, **more)
+
+    monkeypatch.setattr("grpc.secure_channel", noted)
+    anonymous = AnonymousCredentials()
+    monkeypatch.setattr("google.auth.default", lambda *_, **__: (anonymous, None))
+    with clients.read_client():
+        pass
+    assert told[0]["grpc.keepalive_time_ms"] + told[0]["grpc.keepalive_timeout_ms"] == 30_000
+    assert told[0]["grpc.max_receive_message_length"] == -1
+
+
+def test_a_column_that_is_added_meanwhile_asks_for_another_run(bigquery: BigQuery) -> None:
+    name = bigquery.table([ONE | {"type": "INTEGER"}], pa.table({"v": [1], "new": [2]}))
+    with pytest.raises(ConnectorError, match="column 'new'") as caught:
+        over(name).schema()
+    assert (caught.value.code, caught.value.hint) == ("source.changed", "Run again.")
+
+
 def test_counts_do_not_trust_rows_that_are_still_streamed_in(bigquery: BigQuery) -> None:
     rows = pa.table({"v": list(range(7))})
     fields = [ONE | {"type": "INTEGER"}]
@@ -184,9 +274,17 @@ def test_counts_do_not_trust_rows_that_are_still_streamed_in(bigquery: BigQuery)
 
 
 def test_who_pays_and_which_columns(bigquery: BigQuery) -> None:
-    name = bigquery.table([ONE | {"type": "INTEGER"}], pa.table({"v": [1]}))
-    read_rows(over(name, "&billing=payer"))
+    """A session is of all columns, but for the one that measures those whose size nobody declared."""
+    fields = [ONE | {"type": "INTEGER"}, {"name": "w", "type": "BIGNUMERIC", "mode": "NULLABLE"}]
+    name = bigquery.table(fields, pa.table({"v": [1], "w": pa.array([Decimal(2)], pa.decimal256(76, 38))}))
+    source = over(name, "&billing=payer")
+    with source.open_snapshot() as snapshot:
+        (split,) = source.plan_splits(snapshot, 1)
+        batches = list(source.read(snapshot, split, (), ["w"]))
+    assert [b.schema.names for b in batches] == [["w"]]
     assert {request.parent for request in bigquery.asked} == {"projects/payer"}
+    asked = [list(request.read_session.read_options.selected_fields) for request in bigquery.asked]
+    assert asked == [[], ["w"]]
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
@@ -241,8 +339,14 @@ def test_addresses_that_cannot_be_meant(more: str) -> None:
     assert caught.value.code == "source.invalid_uri"
 
 
-def test_filters_read_only_what_they_need(bigquery: BigQuery) -> None:
+def test_filters_on_columns_that_are_not_asked_for(bigquery: BigQuery) -> None:
     rows = pa.table({"v": list(range(9)), "w": [str(i) for i in range(9)]})
     fields = [ONE | {"type": "INTEGER"}, {"name": "w", "type": "STRING", "mode": "NULLABLE"}]
     source = over(bigquery.table(fields, rows))
-    assert source.count([FilterCondition(column="v", op="gte", value=Decimal(5))]) == 4
+    filters = [FilterCondition(column="v", op="gte", value=Decimal(5))]
+    assert source.count(filters) == 4
+    with source.open_snapshot() as snapshot:
+        batches = [b for s in source.plan_splits(snapshot, 2) for b in source.read(snapshot, s, filters, ["w"])]
+    assert {tuple(b.schema.names) for b in batches} == {("w",)}
+    assert [value for b in batches for value in b.column("w").to_pylist()] == ["5", "6", "7", "8"]
+    assert all(not request.read_session.read_options.row_restriction for request in bigquery.asked)

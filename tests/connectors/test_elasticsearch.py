@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from connectors import Connector, ConnectorError, SourceDataError, connector_for
+from connectors.elasticsearch import reader
 from recipe import Column, ElasticsearchSource, FilterCondition, Kind, format_cell, passes
 from tests.connectors.contract import UTC, ConnectorContract, Make, Row, read_rows
 from tests.search_servers import Front, SearchNode, front
@@ -131,6 +132,23 @@ def test_many_shards_and_small_pages_lose_and_repeat_nothing(
     assert source.count() == source.estimated_rows() == 90
 
 
+def test_an_index_that_was_shrunk_is_read_whole(
+    node: SearchNode, search: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its only shard has documents with equal sequence numbers, more of them than the first page holds."""
+    wide = node.index({"n": {"type": "long"}}, [{"n": i} for i in range(60)], shards=8)
+    node.call("PUT", f"/{wide}/_settings", {"index.blocks.write": True})
+    one = {"index.number_of_shards": 1, "index.number_of_replicas": 0, "index.blocks.write": None}
+    node.call("POST", f"/{wide}/_shrink/{wide}-one?wait_for_active_shards=1", {"settings": one})
+    monkeypatch.setattr("connectors.elasticsearch.reader._FIRST_PAGE", 1)
+    source = over(search.uri(f"{wide}-one"))
+    assert sorted(read_rows(source, 3)) == [(i,) for i in range(60)]
+    monkeypatch.setattr("connectors.elasticsearch.reader._LARGEST_PAGE", 4)
+    with pytest.raises(ConnectorError, match="one sequence number") as caught:
+        read_rows(source)
+    assert "_reindex" in caught.value.hint
+
+
 def test_a_pattern_is_one_source_and_lacking_fields_are_null(node: SearchNode, server: Front) -> None:
     base = node.index({"a": {"type": "keyword"}}, [{"a": "x"}])
     node.index({"a": {"type": "keyword"}, "b": {"type": "long"}}, [{"a": "y", "b": 2}], name=f"{base}-more")
@@ -162,6 +180,25 @@ def test_a_snapshot_keeps_what_was_there(node: SearchNode, server: Front) -> Non
     assert after[:2] == before
     assert sorted(n for part in after for b in part for n in b.column(0).to_pylist()) == list(range(20))
     assert sorted(r[0] for r in read_rows(over(server.uri(name)))) == [1, *range(100, 130)]
+
+
+def test_fields_that_appear_while_a_snapshot_opens_are_columns(
+    node: SearchNode, search: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mapping is asked for after the point in time, whose documents may have fields that it had not before."""
+    name = node.index({"n": {"type": "long"}}, [{"n": 1}])
+    opening = reader.open_pit
+
+    def late(*given: Any) -> str:
+        node.put(name, [{"n": 2, "new": 5}], first=1)
+        return opening(*given)
+
+    monkeypatch.setattr(reader, "open_pit", late)
+    source = over(search.uri(name))
+    with source.open_snapshot() as snapshot:
+        (split,) = source.plan_splits(snapshot, 1)
+        rows = [row for batch in source.read(snapshot, split) for row in batch.to_pylist()]
+    assert rows == [{"n": 1, "new": None}, {"n": 2, "new": 5}]
 
 
 def test_points_in_time_are_given_back(node: SearchNode, server: Front) -> None:
@@ -225,7 +262,7 @@ def test_objects_are_flattened_and_the_rest_is_json(node: SearchNode, search: Fr
     assert [c.name for c in source.schema()] == ["buyer.name", "buyer.vat.id", "lines", "notes.text", "raw", "spot"]
     assert read_rows(source) == [
         ("A", "DE1", '[{"net": 1.10}, {"net": 2}]', '["one", "two"]', '{"x": 1.50}', "[1.5, 2]"),
-        ("B", "FR2", '{"net": 3.00}', "x", None, None),
+        ("B", "FR2", '{"net": 3.00}', "x", "[]", None),
     ]
 
 
@@ -357,6 +394,13 @@ def test_what_the_index_holds_differently_is_filtered_as_the_document_says(node:
         assert source.count(filters) == len(wanted)
 
 
+def test_both_zeros_are_found_by_either(node: SearchNode, search: Front) -> None:
+    source = over(search.uri(node.index({"d": {"type": "double"}}, ['{"d": -0.0}', '{"d": 0.0}', '{"d": 1}'])))
+    for op, number in (("eq", 2), ("gte", 3), ("lte", 2), ("in", 2)):
+        value: Any = [Decimal(0)] if op == "in" else Decimal(0)
+        assert source.count([FilterCondition(column="d", op=op, value=value)]) == number, op
+
+
 def test_certain_conditions_are_asked_of_the_server(node: SearchNode, search: Front) -> None:
     properties = {"n": {"type": "long"}, "k": {"type": "keyword"}, "day": {"type": "date", "format": "yyyy-MM-dd"}}
     rows = [{"n": i, "k": f"k{i % 10}", "day": f"2026-01-{i % 28 + 1:02}"} for i in range(100)]
@@ -372,6 +416,14 @@ def test_certain_conditions_are_asked_of_the_server(node: SearchNode, search: Fr
         query = search.queries[-1]["query"]
         asked = node.call("POST", f"/{source._place.index}/_count", {"query": query})  # type: ignore[attr-defined]
         assert asked["count"] <= most + 4  # bounds are asked inclusively
+
+
+def test_what_an_index_ignores_by_its_settings_is_not_left_out(node: SearchNode, search: Front) -> None:
+    """A document with a number that is none stops the read, also where a filter would not find it."""
+    name = node.index({"n": {"type": "long"}}, settings={"index.mapping.ignore_malformed": True})
+    node.put(name, [{"n": 1}, {"n": "many"}])
+    with pytest.raises(SourceDataError, match="'many'"):
+        read_rows(over(search.uri(name)), 1, [FilterCondition(column="n", op="gte", value=Decimal(1))])
 
 
 def test_unmapped_fields_are_not_asked_for(node: SearchNode, search: Front) -> None:

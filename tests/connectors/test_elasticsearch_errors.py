@@ -52,6 +52,17 @@ def test_answers_that_broke_off_are_asked_for_again(node: SearchNode, search: Fr
     assert not search.cuts and not search.statuses
 
 
+def test_answers_that_are_too_large_are_asked_for_in_parts(
+    node: SearchNode, search: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.elasticsearch.client._LARGEST_ANSWER", 10_000)
+    name = node.index({"t": {"type": "keyword"}}, [{"t": f"{i:1500}"} for i in range(40)])
+    assert [row[0].strip() for row in read_rows(over(search.uri(name)), 2)] == [str(i) for i in range(40)]
+    assert search.queries[1]["size"] == 32
+    monkeypatch.setattr("connectors.elasticsearch.client._LARGEST_ANSWER", 1_000)
+    assert "larger than" in said_by(search.uri(name)).message
+
+
 def test_a_connection_that_stays_broken_ends_the_read(
     node: SearchNode, search: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from flask import redirect, render_template, request, url_for
 from recipe import KallaError
 from webapp.context import kalla
 from webapp.inference import formats
+from webapp.objects import is_sheet
 from webapp.pages import running, uploading
 from webapp.pages.forms import Form, refused, typed, wrong
 from webapp.pages.frame import blueprint, status_for
@@ -51,6 +52,7 @@ class Chosen:
     table: dict[str, Any] | None
     error: KallaError | None = None
     upload: str | None = None
+    is_sheet: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -115,15 +117,15 @@ def _chosen(reference: str) -> Chosen:
         address = reference.removeprefix(UPLOAD)
         alias = default_alias(address)
         try:
-            return Chosen(
-                reference, alias, "file", _as_table(uploads.preview(app, {"s3_uri": address})), upload=address
-            )
+            table = _as_table(uploads.preview(app, {"s3_uri": address}))
+            return Chosen(reference, alias, "file", table, upload=address, is_sheet=is_sheet(app.settings, address))
         except KallaError as error:
             return Chosen(reference, alias, "file", None, error, address)
     source = source_service.get_source(app, reference)
     kind = _recipe_type(source)
     try:
-        return Chosen(reference, reference, kind, previews.preview_source(app, reference, PREVIEW_ROWS))
+        table = previews.preview_source(app, reference, PREVIEW_ROWS)
+        return Chosen(reference, reference, kind, table, is_sheet=is_sheet(app.settings, str(source["uri"])))
     except KallaError as error:
         return Chosen(reference, reference, kind, None, error)
 
@@ -147,7 +149,8 @@ def _suggestions(sides: Mapping[str, Chosen]) -> dict[str, str]:
     tables = {name: side.table for name, side in sides.items() if side.table}
     for name, table in tables.items():
         found = formats.side(table)
-        values |= {f"{name}_key_0": found.key, f"{name}_numbers": found.numbers, f"{name}_dates": found.dates}
+        numbers = formats.PLAIN if sides[name].is_sheet else found.numbers
+        values |= {f"{name}_key_0": found.key, f"{name}_numbers": numbers, f"{name}_dates": found.dates}
         values |= {f"amount_{name}": found.amount}
     if len(tables) == len(SIDES):
         values["key_0_left"], values["key_0_right"] = formats.pair(tables["left"], tables["right"])

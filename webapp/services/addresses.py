@@ -24,7 +24,7 @@ from webapp.context import Kalla
 from webapp.db import OWN_TABLES
 from webapp.errors import ServiceError
 from webapp.hosts import IpAddress, addresses_of, check_host
-from webapp.objects import parse_upload, stored_upload
+from webapp.objects import is_sheet, parse_upload, stored_upload
 from webapp.readable import check_parameters, check_path
 from webapp.settings import Settings
 
@@ -130,10 +130,11 @@ def _is_here(addresses: set[IpAddress], here: set[IpAddress]) -> bool:
 @dataclass(frozen=True)
 class Opened:
     """A source ready to be read. ``connector`` is a ``connectors.Connector`` for ``uri``; ``is_csv`` when it reads a
-    CSV."""
+    CSV, ``is_sheet`` when that was a workbook's sheet."""
 
     connector: Any
     is_csv: bool
+    is_sheet: bool
     uri: str
     hidden: str | None  # where an upload lies, which must not show in messages
     shown: str
@@ -159,7 +160,7 @@ def open_source(app: Kalla, kind: str, uri: str, alias: str = "source") -> Opene
     address, hosts = _checked(app, kind, uri, kind == "file")
     concrete = concrete_type(kind, address)
     check_readable(concrete)
-    stored = stored_upload(app.settings, uri)
+    stored, from_sheet = stored_upload(app.settings, uri), is_sheet(app.settings, uri)
     shown = os.path.basename(address.path) if isinstance(address, FileAddress) else ""
     if stored is not None:
         app.objects.size(parse_upload(app.settings, uri))  # says that the upload is gone, rather than the file
@@ -167,7 +168,7 @@ def open_source(app: Kalla, kind: str, uri: str, alias: str = "source") -> Opene
     # A source of a recipe needs a key; reading asks for none.
     source: Any = SOURCE_CLASSES[concrete].model_validate({"alias": alias, "uri": uri, "primary_key": ["key"]})
     connector = connector_for(source, roots=app.settings.readable_roots, hosts=hosts)
-    return Opened(connector, concrete == "csv", uri, None if stored is None else stored.shown, shown)
+    return Opened(connector, concrete == "csv", from_sheet, uri, None if stored is None else stored.shown, shown)
 
 
 def concrete_type(kind: str, address: Address) -> str:

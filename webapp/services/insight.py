@@ -115,6 +115,8 @@ def _read(app: Kalla, ref: SourceRef) -> Table:
     kinds = tuple(Kind.TEXT if opened.is_csv else column.kind for column in columns)
     cells = [[row[at] for row in rows] for at in range(len(columns))]
     form = settled_format(cells, given) if opened.is_csv else given
+    if opened.is_sheet:  # a text of it may be written otherwise, and is then a text
+        form = form.model_copy(update={"decimal": ".", "thousands": ""})
     is_whole = total is not None and len(rows) == total
     return Table(tuple(c.name for c in columns), kinds, rows, form, total, is_whole)
 

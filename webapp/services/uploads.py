@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,7 +15,6 @@ from webapp.keys import signing_key
 from webapp.objects import (
     LINK_STATUS,
     Upload,
-    check_filename,
     check_session,
     parse_upload,
     stored_upload,
@@ -42,7 +40,7 @@ def presign(app: Kalla, body: Mapping[str, Any], base_url: str = "") -> dict[str
     filename, session_id = texts(body, "filename", "session_id", filled=False)
     if not check_session(session_id):
         raise invalid_body(("session_id", "must be 1 to 64 letters, digits, '_' or '-'"))
-    upload = Upload(session_id, str(uuid.uuid4()), check_filename(filename))
+    upload = Upload.new(session_id, filename)
     link = app.objects.link(upload, LINK_SECONDS)
     if link is None:
         token = _tokens(app).dumps([upload.session_id, upload.upload_id, upload.filename])
@@ -77,7 +75,7 @@ def receive(
 
 def take_in(app: Kalla, filename: str, session_id: str, read: Callable[[int], bytes]) -> str:
     """The address of a file that came inside a form. Raises ServiceError as ``presign`` and ``receive``."""
-    upload = Upload(session_id, str(uuid.uuid4()), check_filename(filename))
+    upload = Upload.new(session_id, filename)
     size = app.objects.write(upload, read, None)
     note(app, "upload.receive", upload.upload_id, size=size)
     return upload.uri(app.settings.uploads_bucket)

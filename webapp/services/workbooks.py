@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import threading
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +82,7 @@ def _as_upload(app: Kalla, book: Any, sheet: str, filename: str, session_id: str
     from connectors import SheetTable
 
     table = SheetTable(book, sheet)
-    upload = Upload(session_id, str(uuid.uuid4()), check_filename(_csv_name(filename, sheet)))
+    upload = Upload.new(session_id, _csv_name(filename, sheet), is_sheet=True)
     app.objects.write(upload, table.read, None)
     try:
         found = look(app, upload)

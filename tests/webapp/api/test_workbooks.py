@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import TOKEN
-from webapp.services import workbooks
+from webapp.context import Kalla
+from webapp.inference.values import column_numbers
+from webapp.services import uploads, workbooks
+from webapp.services.insight import SourceRef, for_sources
 from webapp.settings import Settings
 
 URL = "/api/uploads/workbook"
@@ -56,7 +60,7 @@ def test_the_only_visible_sheet_needs_no_choice(client: FlaskClient, settings: S
     assert upload["sample"] == [{"ref": "007", "net": "18.9"}, {"ref": "008", "net": None}]
     assert upload["holds"] == [["text"], ["number"]]
     assert upload["filename"] == "Ledger 2026 - March.csv"
-    assert [p.read_text() for p in stored(settings)] == ["ref,net\n007,18.9\n008,\n"]
+    assert [p.read_text() for p in stored(settings)] == ['"ref","net"\n"007","18.9"\n"008",""\n']
     body = {"s3_uri": upload["s3_uri"], "filename": upload["filename"]}
     assert client.post(f"/api/uploads/{upload['upload_id']}/confirm", json=body).json["row_count"] == 2
     registered = client.post("/api/sources/register-csv", json={"s3_uri": upload["s3_uri"], "original_alias": "march"})
@@ -71,6 +75,24 @@ def test_of_several_sheets_one_is_chosen(client: FlaskClient, settings: Settings
     assert (chosen["sheet"], chosen["upload"]["columns"]) == ("April", ["ref", "net"])
     hidden = send(client, ONE, sheet="Notes").json
     assert hidden["upload"]["columns"] == ["x"]
+
+
+MIXED = book(March=[["ref", "rate", "note"], *[[f"R{i}", 1.234, f"1.{i},50"] for i in range(100, 120)]])
+
+
+def test_numbers_of_a_sheet_are_read_as_they_are_stored(client: FlaskClient, parts: Kalla) -> None:
+    """Whatever marks stand in its texts: 1.234 beside 1.100,50 is not 1234."""
+    upload = send(client, MIXED).json["upload"]
+    table = for_sources(parts, SourceRef("march", "csv_upload", upload["s3_uri"]), None).left
+    assert (table.format.decimal, table.format.thousands) == (".", "")
+    assert set(column_numbers(table.column("rate"), table.format)) == {Decimal("1.234")}
+
+
+def test_files_that_are_no_sheets_are_still_looked_at(parts: Kalla) -> None:
+    lines = [b"ref,rate", *[b'R%d,"1.%d,50"' % (i, i) for i in range(100, 120)]]
+    uri = uploads.take_in(parts, "a.csv", "s-1", io.BytesIO(b"\n".join(lines)).read)
+    table = for_sources(parts, SourceRef("march", "csv_upload", uri), None).left
+    assert (table.format.decimal, table.format.thousands) == (",", ".")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,20 @@ def test_a_workbook_becomes_a_source_by_its_sheet(browser: Browser, parts: Kalla
     assert "uploaded and registered" in page.text
     (source,) = parts.sources.list()
     assert "18.9" in browser.open(f"/sources/{source.alias}/rows").text
+
+
+def test_a_sheet_in_a_new_recipe_has_its_numbers_as_they_are_stored(browser: Browser, parts: Kalla) -> None:
+    """Also where most of its texts have a comma."""
+    book = openpyxl.Workbook()
+    for row in [["ref", "net", "note"], ["007", 1.234, "1.100,50"], ["008", 2.5, "1.200,50"]]:
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    browser.post("/sources/upload", {"file": (io.BytesIO(out.getvalue()), "Ledger.xlsx")})
+    (source,) = parts.sources.list()
+    page = browser.open(f"/recipes/new?left={source.alias}&right={source.alias}")
+    shown = re.search(r'<select id="left_numbers".*?value="([^"]*)" selected', page.html, re.S)
+    assert shown and shown[1] == "1250.00"
 
 
 @pytest.mark.parametrize(
