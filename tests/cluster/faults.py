@@ -77,10 +77,16 @@ def left_nothing(output: Path) -> None:
 
 
 def python_workers(found: LocalCluster) -> list[psutil.Process]:
-    """The workers that the pool has started."""
+    """The workers that the pool has started and that live."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(found.processes.get("worker-pool").pid).children()
+        children = psutil.Process(found.processes.get("worker-pool").pid).children()
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     return []
+
+
+def workers_end_with_their_work(ground: Ground) -> None:
+    """Also those that the pool cannot stop, as two TaskManagers called theirs alike."""
+    until(lambda: not python_workers(ground.found), "the end of the workers")
 
 
 def a_python_worker_is_killed(ground: Ground) -> None:
