@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from pipelines.cluster.handshake import greeting, refused
-from pipelines.errors import PipelineError, recorded_failure
+from pipelines.errors import PipelineError, known_failure, recorded_failure
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
@@ -118,26 +118,15 @@ class PortableJob:
     def _hopeless(self, events: WorkerEvents) -> Exception | None:
         """What trying again cannot mend, though a cluster would: a step's own failure, a worker that was refused, or no
         pool where not one step has run."""
-        if self._failed_for_good():
-            return recorded_failure(str(self._folder), PipelineError("A step failed."))
-        if time.monotonic() - self._asked < _ASK_SECONDS:
-            return None
+        failed = known_failure(str(self._folder))
+        if failed is not None or time.monotonic() - self._asked < _ASK_SECONDS:
+            return failed
         self._asked = time.monotonic()
         detail = self._runner.detail(self._id)
         known = refused(detail)
         if known is None and not events.any and (found := cause(detail)) is not None and found.code == NO_POOL:
             known = found
         return known
-
-    def _failed_for_good(self) -> bool:
-        path = self._folder / "failure.json"
-        if not path.exists() or not path.stat().st_size:
-            return False
-        try:
-            code = json.loads(path.read_text(encoding="utf-8"))["code"]
-        except ValueError:  # half written
-            return False
-        return code != "internal.error"
 
     def _failure(self) -> str:
         deadline = time.monotonic() + 2
@@ -151,16 +140,12 @@ class PortableJob:
     def _explained(self, text: str) -> Exception:
         detail = self._runner.detail(self._id) or text
         known = refused(detail) or refused(text) or cause(detail) or cause(text)
-        if known is not None:
-            return known
-        return recorded_failure(
-            str(self._folder),
-            PipelineError(
-                f"The {self._runner.name.title()} job failed: {shortened(detail)}",
-                code="run.cluster_failed",
-                hint="Nothing was committed; the logs of the cluster say more.",
-            ),
+        unknown = PipelineError(
+            f"The {self._runner.name.title()} job failed: {shortened(detail)}",
+            code="run.cluster_failed",
+            hint="Nothing was committed; the logs of the cluster say more.",
         )
+        return recorded_failure(str(self._folder), known or unknown)
 
     def _end(self) -> None:
         try:
