@@ -21,7 +21,7 @@ from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
 from pipelines.runners.base import Build, Folders
-from pipelines.runners.causes import NO_POOL, cause, shortened
+from pipelines.runners.causes import NO_POOL, cancelled, cause, shortened
 
 with loading_beam():
     from apache_beam import Pipeline
@@ -53,7 +53,7 @@ class PortableJob:
         while not self._runner.has_room() and not self._cancelled.is_set():
             self._cancelled.wait(_AGAIN_SECONDS)
         if self._cancelled.is_set():
-            raise _cancelled()
+            raise cancelled()
         self._messages.clear()
         handle = PortableRunner().create_job_service(self._options)
         self._service = handle.job_service
@@ -97,11 +97,11 @@ class PortableJob:
         while True:
             state = self.state()
             events.replay()
-            if state == api.JobState.DONE:
-                return
             if self._cancelled.is_set() or state == api.JobState.CANCELLED:
                 self._end()
-                raise _cancelled()
+                raise cancelled()
+            if state == api.JobState.DONE:
+                return
             if state in _ENDED:
                 text = self._failure()
                 if self._runner.was_taken(text):
@@ -153,10 +153,6 @@ class PortableJob:
         except grpc.RpcError:
             pass  # the master is asked as well
         self._runner.end(self._id)
-
-
-def _cancelled() -> PipelineError:
-    return PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
 
 
 class ClusterRunner:

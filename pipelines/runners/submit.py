@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.errors import recorded_failure
 from pipelines.options import RunRequest
 from pipelines.runners.base import Folders, Runner
+from pipelines.runners.causes import cancelled
 from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner
 from pipelines.runners.spark import SparkRunner
@@ -28,6 +29,8 @@ def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], N
         runner: Runner = _RUNNERS[choice.runner](request.cluster, choice.parallelism)
         with _stopped_by_signal() as stop:
             runner.submit(build, folders, request.run_id, stop).wait()
+        if stop.is_set():  # between the job's end and this line: nothing may be committed
+            raise cancelled()
     except KallaError:
         raise  # why is known, also where a step had recorded a failure that a new try mended
     except Exception as error:

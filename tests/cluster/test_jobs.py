@@ -1,0 +1,128 @@
+"""What becomes of a submitted job, told by a job server that says what the test wants; no cluster is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from pipelines.errors import PipelineError
+from pipelines.loading import loading_beam
+from pipelines.options import ClusterOptions
+from pipelines.runners.base import Folders
+from pipelines.runners.portable import ClusterRunner, PortableJob
+
+with loading_beam():
+    import apache_beam
+    from apache_beam.portability.api import beam_job_api_pb2 as api
+    from apache_beam.portability.api import beam_job_api_pb2_grpc as services
+
+DONE, RUNNING, FAILED = api.JobState.DONE, api.JobState.RUNNING, api.JobState.FAILED
+Answer = int | grpc.StatusCode
+
+
+class JobServer(services.JobServiceServicer):
+    """Takes every job. ``answers`` are the states it tells of one after the other, the last one for good; a status in
+    place of a state is an answer that fails."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self.said = "nothing of note"
+
+    def DescribePipelineOptions(self, request: Any, context: Any) -> Any:
+        return api.DescribePipelineOptionsResponse()
+
+    def Prepare(self, request: Any, context: Any) -> Any:
+        return api.PrepareJobResponse(preparation_id="prepared", staging_session_token="token")
+
+    def Run(self, request: Any, context: Any) -> Any:
+        self.asked.append("run")
+        return api.RunJobResponse(job_id=f"job-{len(self.asked)}")
+
+    def GetStateStream(self, request: Any, context: Any) -> Any:
+        if request.job_id == "prepared":
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such job")
+        yield api.JobStateEvent(state=RUNNING)
+
+    def GetMessageStream(self, request: Any, context: Any) -> Any:
+        message = api.JobMessage(importance=api.JobMessage.JOB_MESSAGE_ERROR, message_text=self.said)
+        yield api.JobMessagesResponse(message_response=message)
+
+    def GetState(self, request: Any, context: Any) -> Any:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, grpc.StatusCode):
+            context.abort(answer, "as the test wants it")
+        return api.JobStateEvent(state=answer)
+
+    def Cancel(self, request: Any, context: Any) -> Any:
+        self.asked.append("cancel")
+        return api.CancelJobResponse()
+
+
+class Master(ClusterRunner):
+    """A runner of a cluster whose master notes what it is asked."""
+
+    name = "flink"
+    ended = 0
+
+    def end(self, job_id: str) -> None:
+        self.ended += 1
+
+
+@contextlib.contextmanager
+def serving(*answers: Answer) -> Iterator[tuple[JobServer, ClusterOptions]]:
+    servicer = JobServer(list(answers))
+    server = grpc.server(ThreadPoolExecutor(8))
+    services.add_JobServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield servicer, ClusterOptions(f"127.0.0.1:{port}", "127.0.0.1:1", parallelism=2)
+    finally:
+        server.stop(0).wait()
+
+
+def submitted(runner: ClusterRunner, folder: Path, stop: threading.Event | None = None) -> PortableJob:
+    def build(pipeline: Any) -> None:
+        _ = pipeline | apache_beam.Create([1])
+
+    return runner.submit(build, Folders(folder, folder), "r1", stop or threading.Event())
+
+
+def told(call: Callable[[], None]) -> str:
+    with pytest.raises(PipelineError) as error:
+        call()
+    return error.value.code
+
+
+def test_a_job_that_is_done_ends_the_wait(tmp_path: Path) -> None:
+    with serving(RUNNING, DONE) as (server, cluster):
+        runner = Master(cluster, 2)
+        submitted(runner, tmp_path).wait()
+        assert (server.asked, runner.ended) == (["run"], 0)
+
+
+def test_a_run_that_was_told_to_stop_is_not_done(tmp_path: Path) -> None:
+    """Also where its job was quicker: what is done would be committed."""
+    stop = threading.Event()
+    with serving(DONE) as (server, cluster):
+        runner = Master(cluster, 2)
+        job = submitted(runner, tmp_path, stop)
+        stop.set()
+        assert told(job.wait) == "run.cancelled"
+        assert (server.asked, runner.ended) == (["run", "cancel"], 1)
+
+
+def test_a_run_that_was_told_to_stop_submits_nothing(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with serving(DONE) as (server, cluster):
+        assert told(lambda: submitted(Master(cluster, 2), tmp_path, stop).wait()) == "run.cancelled"
+        assert not server.asked
