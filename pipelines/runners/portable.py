@@ -41,16 +41,22 @@ class PortableJob:
     there once ``stop`` is set."""
 
     def __init__(
-        self, runner: ClusterRunner, pipeline: Pipeline, options: PipelineOptions, folder: Path, stop: threading.Event
+        self,
+        runner: ClusterRunner,
+        name: str,
+        pipeline: Pipeline,
+        options: PipelineOptions,
+        folder: Path,
+        stop: threading.Event,
     ) -> None:
-        self._runner, self._options, self._folder, self._cancelled = runner, options, folder, stop
+        self._runner, self._name, self._options, self._folder, self._cancelled = runner, name, options, folder, stop
         self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
         self._submit()
 
     def _submit(self) -> None:
-        while not self._runner.has_room() and not self._cancelled.is_set():
+        while not self._runner.has_room(self._name) and not self._cancelled.is_set():
             self._cancelled.wait(_AGAIN_SECONDS)
         if self._cancelled.is_set():
             raise cancelled()
@@ -82,7 +88,7 @@ class PortableJob:
         try:
             found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=10).state
         except grpc.RpcError as error:
-            self._runner.end(self._id)
+            self._runner.end(self._name)
             raise PipelineError(
                 f"The job server stopped answering ({error.code().name}).",
                 code="run.cluster_lost",
@@ -122,7 +128,7 @@ class PortableJob:
         if failed is not None or time.monotonic() - self._asked < _ASK_SECONDS:
             return failed
         self._asked = time.monotonic()
-        detail = self._runner.detail(self._id)
+        detail = self._runner.detail(self._name)
         known = refused(detail)
         if known is None and not events.any and (found := cause(detail)) is not None and found.code == NO_POOL:
             known = found
@@ -138,7 +144,7 @@ class PortableJob:
         return "\n".join(self.logs[-3:])
 
     def _explained(self, text: str) -> Exception:
-        detail = self._runner.detail(self._id) or text
+        detail = self._runner.detail(self._name) or text
         known = refused(detail) or refused(text) or cause(detail) or cause(text)
         unknown = PipelineError(
             f"The {self._runner.name.title()} job failed: {shortened(detail)}",
@@ -152,7 +158,7 @@ class PortableJob:
             self._service.Cancel(api.CancelJobRequest(job_id=self._id), timeout=5)
         except grpc.RpcError:
             pass  # the master is asked as well
-        self._runner.end(self._id)
+        self._runner.end(self._name)
 
 
 class ClusterRunner:
@@ -166,12 +172,12 @@ class ClusterRunner:
 
     def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> PortableJob:
         """Raises PipelineError when the job server does not take the job."""
-        folder = folders.scratch
-        options = PipelineOptions(self._arguments(folders, run_id))
+        name = f"kalla-{run_id}"
+        options = PipelineOptions(self._arguments(folders, name))
         pipeline = Pipeline(runner=PortableRunner(), options=options)
         build(pipeline)
         try:
-            return PortableJob(self, pipeline, options, folder, stop)
+            return PortableJob(self, name, pipeline, options, folders.scratch, stop)
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             raise PipelineError(
                 f"The job server at {self.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
@@ -179,14 +185,14 @@ class ClusterRunner:
                 hint="Look at its log; it must reach the cluster's master.",
             ) from error
 
-    def _arguments(self, folders: Folders, run_id: str) -> list[str]:
+    def _arguments(self, folders: Folders, name: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
         nothing = folders.scratch / "nothing.txt"
         nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
         environment = {"url": self.cluster.worker_pool, "params": greeting(folders)}
         return [
             f"--job_endpoint={self.cluster.job_endpoint}",
-            f"--job_name=kalla-{run_id}",
+            f"--job_name={name}",
             f"--job_server_timeout={_SUBMIT_SECONDS}",
             "--environment_type=EXTERNAL",
             f"--environment_config={json.dumps(environment)}",
@@ -197,17 +203,17 @@ class ClusterRunner:
             "--no_pipeline_type_check",
         ]
 
-    def has_room(self) -> bool:
-        """Whether a job need not wait for others to end; True where the cluster does not tell."""
+    def has_room(self, name: str) -> bool:
+        """Whether the job of this name need not wait for others to end; True where the cluster does not tell."""
         return True
 
     def was_taken(self, text: str) -> bool:
-        """Whether a job failed with ``text`` because another one has what it needs: it is submitted again."""
+        """Whether the job failed with ``text`` because another one has what it needs: it is submitted again."""
         return False
 
-    def detail(self, job_id: str) -> str:
-        """What the master knows of why a job failed or is tried again; empty where it is not asked."""
+    def detail(self, name: str) -> str:
+        """What the master knows of why the job of this name failed or is tried again; empty where it is not asked."""
         return ""
 
-    def end(self, job_id: str) -> None:
-        """Have the master stop a job, where the job server cannot."""
+    def end(self, name: str) -> None:
+        """Have the master stop the job of this name, where the job server cannot."""

@@ -16,6 +16,7 @@ from pipelines.errors import PipelineError
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.runners.base import Folders
+from pipelines.runners.flink import FlinkRunner, is_living, named, newest
 from pipelines.runners.portable import ClusterRunner, PortableJob
 
 with loading_beam():
@@ -72,7 +73,7 @@ class Master(ClusterRunner):
     name = "flink"
     ended = 0
 
-    def end(self, job_id: str) -> None:
+    def end(self, name: str) -> None:
         self.ended += 1
 
 
@@ -126,3 +127,72 @@ def test_a_run_that_was_told_to_stop_submits_nothing(tmp_path: Path) -> None:
     with serving(DONE) as (server, cluster):
         assert told(lambda: submitted(Master(cluster, 2), tmp_path, stop).wait()) == "run.cancelled"
         assert not server.asked
+
+
+class JobManager(FlinkRunner):
+    """Flink's own answers as documents; ``stopped`` are the jobs it was asked to stop, which it does at once."""
+
+    def __init__(self, *jobs: dict[str, Any], slots: int = 2, free: int = 2, **exceptions: str) -> None:
+        super().__init__(ClusterOptions(master_url="http://127.0.0.1:1"), 2)
+        self.jobs, self.slots, self.free, self.exceptions = list(jobs), slots, free, exceptions
+        self.stopped: list[str] = []
+
+    def _ask(self, path: str, method: str = "GET") -> dict[str, Any] | None:
+        if path == "overview":
+            living = sum(map(is_living, self.jobs))
+            return {"jobs-running": living, "slots-available": self.free, "slots-total": self.slots}
+        if path == "jobs/overview":
+            return {"jobs": [dict(job) for job in self.jobs]}
+        jid = path.split("/")[1].split("?")[0]
+        if method == "GET":
+            return {"root-exception": self.exceptions.get(jid, "")}
+        [job] = [job for job in self.jobs if job["jid"] == jid]
+        job["state"] = "CANCELED"
+        self.stopped.append(jid)
+        return {}
+
+
+def entry(jid: str, name: str, state: str, start: int) -> dict[str, Any]:
+    return {"jid": jid, "name": name, "state": state, "start-time": start}
+
+
+def test_the_living_job_of_a_name_is_taken_else_the_last() -> None:
+    jobs = [
+        entry("a", "kalla-r1", "FAILED", 5),
+        entry("b", "kalla-r1", "RUNNING", 3),
+        entry("c", "kalla-r1", "FINISHED", 9),
+        entry("d", "kalla", "RUNNING", 10),
+        entry("e", "kalla-r11", "RUNNING", 10),
+    ]
+    found = named(jobs, "kalla-r1")
+    assert [job["jid"] for job in found] == ["a", "b", "c"]
+    assert newest(found) is jobs[1]
+    assert newest([jobs[2], jobs[0]]) is jobs[2]
+    assert newest([]) is None
+
+
+def test_what_an_earlier_attempt_left_is_stopped_and_not_asked_again() -> None:
+    old, dead, other = (
+        entry("a", "kalla-r1", "RUNNING", 1), entry("b", "kalla-r1", "FAILED", 2), entry("c", "kalla", "RUNNING", 3)
+    )  # fmt: skip
+    flink = JobManager(old, dead, other, b="of the earlier attempt", d="of this one")
+    assert not flink.has_room("kalla-r1")
+    assert flink.stopped == ["a"]
+    assert flink.has_room("kalla-r1") and flink.stopped == ["a"]
+    assert flink.detail("kalla-r1") == ""
+    flink.end("kalla-r1")
+    assert flink.stopped == ["a"]
+    flink.jobs.append(entry("d", "kalla-r1", "RUNNING", 4))
+    assert "of this one" in flink.detail("kalla-r1")
+    flink.end("kalla-r1")
+    assert flink.stopped == ["a", "d"] and is_living(other)
+
+
+def test_slots_that_others_had_are_waited_for() -> None:
+    """Not those that the cluster does not have."""
+    slots = "Caused by: org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException"
+    assert JobManager(slots=2).was_taken(slots)
+    assert not JobManager(slots=1).was_taken(slots)
+    assert not JobManager(slots=2).was_taken("java.lang.IllegalStateException: call already cancelled")
+    assert not JobManager(entry("a", "x", "RUNNING", 1), free=1).has_room("kalla-r1")
+    assert JobManager(entry("a", "x", "RUNNING", 1), slots=4, free=2).has_room("kalla-r1")
