@@ -33,6 +33,8 @@ _POLL_SECONDS = 0.25
 _SUBMIT_SECONDS = 30
 _AGAIN_SECONDS = 1.0
 _ASK_SECONDS = 2.0
+# Half a minute of a job server that is busy, some seconds of one that is gone: its job goes on meanwhile.
+_STATE_SECONDS, _UNANSWERED = 5, 5
 _ENDED = {api.JobState.DONE, api.JobState.FAILED, api.JobState.CANCELLED, api.JobState.DRAINED}
 
 
@@ -53,6 +55,7 @@ class PortableJob:
         self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
+        self._unanswered = 0
         self._submit()
 
     def _submit(self) -> None:
@@ -81,19 +84,25 @@ class PortableJob:
         return [text for _, text in self._messages]
 
     def state(self) -> int:
-        """The job's state, of ``JobState``.
+        """The job's state, of ``JobState``; UNSPECIFIED where the job server did not answer this time.
 
-        Raises PipelineError when the job server is gone; the master may still be there, and is asked to stop the job.
+        Raises PipelineError when it did not answer several times running; the master may still be there, and is asked
+        to stop the job.
         """
         try:
-            found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=10).state
+            found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=_STATE_SECONDS).state
         except grpc.RpcError as error:
-            self._runner.end(self._name)
+            self._unanswered += 1
+            if self._unanswered < _UNANSWERED:
+                time.sleep(_AGAIN_SECONDS)
+                return api.JobState.UNSPECIFIED
+            self._end()
             raise PipelineError(
                 f"The job server stopped answering ({error.code().name}).",
                 code="run.cluster_lost",
                 hint="Look at its log, start it again and run again; nothing was committed.",
             ) from error
+        self._unanswered = 0
         return found
 
     def wait(self) -> None:

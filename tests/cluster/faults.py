@@ -122,7 +122,7 @@ def a_spark_worker_is_killed(ground: Ground) -> None:
 
 
 def the_job_server_is_killed(ground: Ground) -> None:
-    """The run fails at once, and its job, of which the master alone still knows, does not go on."""
+    """The run fails within seconds, and its job, of which the master alone still knows, does not go on."""
     output = ground.folder / "server-killed"
     with in_the_middle(ground, output) as run:
         _kill(ground.found, "jobserver")

@@ -15,6 +15,7 @@ import pytest
 from pipelines.errors import PipelineError
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
+from pipelines.runners import portable
 from pipelines.runners.base import Folders
 from pipelines.runners.flink import FlinkRunner, is_living, named, newest
 from pipelines.runners.portable import ClusterRunner, PortableJob
@@ -127,6 +128,24 @@ def test_a_run_that_was_told_to_stop_submits_nothing(tmp_path: Path) -> None:
     with serving(DONE) as (server, cluster):
         assert told(lambda: submitted(Master(cluster, 2), tmp_path, stop).wait()) == "run.cancelled"
         assert not server.asked
+
+
+def test_an_answer_that_fails_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portable, "_AGAIN_SECONDS", 0.01)
+    away = [grpc.StatusCode.UNAVAILABLE] * 4
+    with serving(*away, RUNNING, *away, DONE) as (server, cluster):
+        submitted(Master(cluster, 2), tmp_path).wait()
+        assert server.asked == ["run"]
+
+
+def test_a_job_server_that_is_lost_fails_the_run_and_both_are_asked_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "_AGAIN_SECONDS", 0.01)
+    with serving(RUNNING, grpc.StatusCode.UNAVAILABLE) as (server, cluster):
+        runner = Master(cluster, 2)
+        assert told(submitted(runner, tmp_path).wait) == "run.cluster_lost"
+        assert (server.asked, runner.ended) == (["run", "cancel"], 1)
 
 
 class JobManager(FlinkRunner):
