@@ -15,13 +15,14 @@ from typing import Any
 
 import grpc
 
+from pipelines import progress
 from pipelines.cluster.handshake import greeting, refused
 from pipelines.errors import PipelineError, known_failure, recorded_failure
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
 from pipelines.runners.base import Build, Folders
-from pipelines.runners.causes import NO_POOL, cancelled, cause, shortened
+from pipelines.runners.causes import NO_POOL, NO_SLOTS, cancelled, cause, shortened
 
 with loading_beam():
     from apache_beam import Pipeline
@@ -32,6 +33,7 @@ with loading_beam():
 _POLL_SECONDS = 0.25
 _SUBMIT_SECONDS = 30
 _AGAIN_SECONDS = 1.0
+_ROOM_SECONDS = 1800
 _ASK_SECONDS = 2.0
 # Half a minute of a job server that is busy, some seconds of one that is gone: its job goes on meanwhile.
 _STATE_SECONDS, _UNANSWERED = 5, 5
@@ -56,11 +58,12 @@ class PortableJob:
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
         self._unanswered = 0
+        self._waits_since: float | None = None
         self._submit()
 
     def _submit(self) -> None:
-        while not self._runner.has_room(self._name) and not self._cancelled.is_set():
-            self._cancelled.wait(_AGAIN_SECONDS)
+        while not self._cancelled.is_set() and not self._runner.has_room(self._name):
+            self._wait_for_room()
         if self._cancelled.is_set():
             raise cancelled()
         self._messages.clear()
@@ -68,6 +71,20 @@ class PortableJob:
         self._service = handle.job_service
         self._id, messages, _ = handle.submit(self._proto)
         threading.Thread(target=self._read, args=(messages,), daemon=True).start()
+
+    def _wait_for_room(self) -> None:
+        """Tells once that the run waits. Raises PipelineError when it has done so for too long: some jobs never end."""
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+            progress.emit("waiting")
+        if now - self._waits_since > _ROOM_SECONDS:
+            raise PipelineError(
+                f"The cluster had no room for {self._runner.parallelism} steps at once for half an hour.",
+                code=NO_SLOTS,
+                hint="Wait for other jobs to end, or lower KALLA_PARALLELISM to the slots that they leave free.",
+            )
+        time.sleep(_AGAIN_SECONDS)
 
     def _read(self, messages: Iterator[Any]) -> None:
         try:
@@ -120,7 +137,7 @@ class PortableJob:
             if state in _ENDED:
                 text = self._failure()
                 if self._runner.was_taken(text):
-                    time.sleep(_AGAIN_SECONDS)
+                    self._wait_for_room()
                     self._submit()
                     continue
                 raise self._explained(text)

@@ -148,6 +148,52 @@ def test_a_job_server_that_is_lost_fails_the_run_and_both_are_asked_to_stop(
         assert (server.asked, runner.ended) == (["run", "cancel"], 1)
 
 
+class Full(Master):
+    """A cluster that has room when it was asked often enough."""
+
+    def __init__(self, cluster: ClusterOptions, refusals: int, taken: int = 0) -> None:
+        super().__init__(cluster, 2)
+        self.refusals, self.taken = refusals, taken
+
+    def has_room(self, name: str) -> bool:
+        self.refusals -= 1
+        return self.refusals < 0
+
+    def was_taken(self, text: str) -> bool:
+        self.taken -= 1
+        return self.taken >= 0
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(portable, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(portable.progress, "emit", found.append)
+    return found
+
+
+def test_a_run_that_waits_says_so_once(tmp_path: Path, events: list[str]) -> None:
+    with serving(FAILED, FAILED, DONE) as (server, cluster):
+        submitted(Full(cluster, 3, taken=2), tmp_path).wait()
+        assert (server.asked, events) == (["run"] * 3, ["waiting"])
+
+
+def test_a_run_that_need_not_wait_says_nothing(tmp_path: Path, events: list[str]) -> None:
+    with serving(DONE) as (_, cluster):
+        submitted(Full(cluster, 0), tmp_path).wait()
+        assert not events
+
+
+@pytest.mark.parametrize(("refusals", "taken"), [(1_000_000, 0), (0, 1_000_000)])
+def test_waiting_for_room_has_an_end(
+    tmp_path: Path, events: list[str], monkeypatch: pytest.MonkeyPatch, refusals: int, taken: int
+) -> None:
+    monkeypatch.setattr(portable, "_ROOM_SECONDS", 0.05)
+    with serving(FAILED) as (_, cluster):
+        assert told(lambda: submitted(Full(cluster, refusals, taken), tmp_path).wait()) == "run.cluster_busy"
+        assert events == ["waiting"]
+
+
 class JobManager(FlinkRunner):
     """Flink's own answers as documents; ``stopped`` are the jobs it was asked to stop, which it does at once."""
 
