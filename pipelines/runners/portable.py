@@ -69,6 +69,8 @@ class PortableJob:
         self._messages.clear()
         handle = PortableRunner().create_job_service(self._options)
         self._service = handle.job_service
+        # The stream of messages has no deadline: Beam opens it anew under the job's id, which the one that it prepared
+        # does not have. No second stream is opened here: a job server does not repeat what it has told.
         self._id, messages, _ = handle.submit(self._proto)
         threading.Thread(target=self._read, args=(messages,), daemon=True).start()
 
@@ -135,12 +137,12 @@ class PortableJob:
             if state == api.JobState.DONE:
                 return
             if state in _ENDED:
-                text = self._failure()
-                if self._runner.was_taken(text):
+                told = [text for text in (self._runner.detail(self._name), self._failure()) if text]
+                if self._runner.was_taken("\n".join(told)):
                     self._wait_for_room()
                     self._submit()
                     continue
-                raise self._explained(text)
+                raise self._explained(told)
             hopeless = self._hopeless(events)
             if hopeless is not None:
                 self._end()
@@ -169,11 +171,11 @@ class PortableJob:
             time.sleep(0.1)
         return "\n".join(self.logs[-3:])
 
-    def _explained(self, text: str) -> Exception:
-        detail = self._runner.detail(self._name) or text
-        known = refused(detail) or refused(text) or cause(detail) or cause(text)
+    def _explained(self, told: list[str]) -> Exception:
+        """The error behind what the master told, and after it the job server."""
+        known = next(filter(None, (find(text) for find in (refused, cause) for text in told)), None)
         unknown = PipelineError(
-            f"The {self._runner.name.title()} job failed: {shortened(detail)}",
+            f"The {self._runner.name.title()} job failed: {shortened(next(iter(told), ''))}",
             code="run.cluster_failed",
             hint="Nothing was committed; the logs of the cluster say more.",
         )

@@ -12,13 +12,16 @@ from typing import Any
 import grpc
 import pytest
 
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, recorded
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.runners import portable
 from pipelines.runners.base import Folders
+from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner, is_living, named, newest
 from pipelines.runners.portable import ClusterRunner, PortableJob
+from pipelines.runners.submit import run_on_cluster
+from tests.helpers import request
 
 with loading_beam():
     import apache_beam
@@ -91,10 +94,11 @@ def serving(*answers: Answer) -> Iterator[tuple[JobServer, ClusterOptions]]:
         server.stop(0).wait()
 
 
-def submitted(runner: ClusterRunner, folder: Path, stop: threading.Event | None = None) -> PortableJob:
-    def build(pipeline: Any) -> None:
-        _ = pipeline | apache_beam.Create([1])
+def build(pipeline: Any) -> None:
+    _ = pipeline | apache_beam.Create([1])
 
+
+def submitted(runner: ClusterRunner, folder: Path, stop: threading.Event | None = None) -> PortableJob:
     return runner.submit(build, Folders(folder, folder), "r1", stop or threading.Event())
 
 
@@ -148,6 +152,18 @@ def test_a_job_server_that_is_lost_fails_the_run_and_both_are_asked_to_stop(
         assert (server.asked, runner.ended) == (["run", "cancel"], 1)
 
 
+def test_a_failure_that_a_new_try_mended_hides_no_lost_job_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "_AGAIN_SECONDS", 0.01)
+    with contextlib.suppress(KeyError), recorded(str(tmp_path)):
+        raise KeyError("mended since")
+    with serving(RUNNING, grpc.StatusCode.UNAVAILABLE) as (_, cluster):
+        asked = request({}, tmp_path / "out", cluster=cluster)
+        choice, folders = Choice("flink", "asked for", 2), Folders(tmp_path, tmp_path)
+        assert told(lambda: run_on_cluster(asked, choice, build, folders)) == "run.cluster_lost"
+
+
 class Full(Master):
     """A cluster that has room when it was asked often enough."""
 
@@ -176,6 +192,50 @@ def test_a_run_that_waits_says_so_once(tmp_path: Path, events: list[str]) -> Non
     with serving(FAILED, FAILED, DONE) as (server, cluster):
         submitted(Full(cluster, 3, taken=2), tmp_path).wait()
         assert (server.asked, events) == (["run"] * 3, ["waiting"])
+
+
+def test_the_masters_word_says_as_well_that_slots_were_taken(tmp_path: Path, events: list[str]) -> None:
+    class Short(Master):
+        def detail(self, name: str) -> str:
+            return "NoResourceAvailableException"
+
+        def was_taken(self, text: str) -> bool:
+            return self.detail("") in text and "of note" in text
+
+    with serving(FAILED, DONE) as (server, cluster):
+        submitted(Short(cluster, 2), tmp_path).wait()
+        assert (server.asked, events) == (["run"] * 2, ["waiting"])
+
+
+@pytest.mark.parametrize(
+    ("master", "server", "code", "says"),
+    [
+        ("", "Caused by: x.Y: too bad", "run.cluster_failed", "The Flink job failed: x.Y: too bad"),
+        ("Caused by: of the master", "of the server", "run.cluster_failed", "of the master"),
+        ("nothing of it", "RestClientException", "run.cluster_unreachable", "cannot reach"),
+        ("UNAVAILABLE", "[run.worker_version] Old. [hint] Renew. [end]", "run.worker_version", "Old."),
+    ],
+)
+def test_why_a_job_failed(tmp_path: Path, master: str, server: str, code: str, says: str) -> None:
+    class Telling(Master):
+        def detail(self, name: str) -> str:
+            return master
+
+    with serving(RUNNING, FAILED) as (servicer, cluster):
+        servicer.said = server
+        job = submitted(Telling(cluster, 2), tmp_path)
+        with pytest.raises(PipelineError, match=says) as error:
+            job.wait()
+        assert error.value.code == code
+
+
+def test_what_a_step_recorded_comes_first(tmp_path: Path) -> None:
+    with serving(FAILED) as (servicer, cluster):
+        servicer.said = "Error received from SDK harness"
+        job = submitted(Master(cluster, 2), tmp_path)
+        with contextlib.suppress(KeyError), recorded(str(tmp_path)):
+            raise KeyError("a")
+        assert told(job.wait) == "internal.error"
 
 
 def test_a_run_that_need_not_wait_says_nothing(tmp_path: Path, events: list[str]) -> None:
