@@ -67,12 +67,24 @@ class PortableJob:
         if self._cancelled.is_set():
             raise cancelled()
         self._messages.clear()
+        try:
+            messages = self._handed_over()
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            raise PipelineError(
+                f"The job server at {self._runner.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
+                code="run.cluster_unreachable",
+                hint="Look at its log; it must reach the cluster's master.",
+            ) from error
+        threading.Thread(target=self._read, args=(messages,), daemon=True).start()
+
+    def _handed_over(self) -> Iterator[Any]:
+        """What the job server tells of the job from now on."""
         handle = PortableRunner().create_job_service(self._options)
         self._service = handle.job_service
         # The stream of messages has no deadline: Beam opens it anew under the job's id, which the one that it prepared
         # does not have. No second stream is opened here: a job server does not repeat what it has told.
         self._id, messages, _ = handle.submit(self._proto)
-        threading.Thread(target=self._read, args=(messages,), daemon=True).start()
+        return messages
 
     def _wait_for_room(self) -> None:
         """Tells once that the run waits. Raises PipelineError when it has done so for too long: some jobs never end."""
@@ -204,14 +216,7 @@ class ClusterRunner:
         options = PipelineOptions(self._arguments(folders, name))
         pipeline = Pipeline(runner=PortableRunner(), options=options)
         build(pipeline)
-        try:
-            return PortableJob(self, name, pipeline, options, folders.scratch, stop)
-        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
-            raise PipelineError(
-                f"The job server at {self.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
-                code="run.cluster_unreachable",
-                hint="Look at its log; it must reach the cluster's master.",
-            ) from error
+        return PortableJob(self, name, pipeline, options, folders.scratch, stop)
 
     def _arguments(self, folders: Folders, name: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.

@@ -39,7 +39,7 @@ class JobServer(services.JobServiceServicer):
     def __init__(self, answers: list[Answer]) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
-        self.said = "nothing of note"
+        self.said, self.takes = "nothing of note", 100
 
     def DescribePipelineOptions(self, request: Any, context: Any) -> Any:
         return api.DescribePipelineOptionsResponse()
@@ -49,6 +49,8 @@ class JobServer(services.JobServiceServicer):
 
     def Run(self, request: Any, context: Any) -> Any:
         self.asked.append("run")
+        if len(self.asked) > self.takes:
+            context.abort(grpc.StatusCode.INTERNAL, "no more")
         return api.RunJobResponse(job_id=f"job-{len(self.asked)}")
 
     def GetStateStream(self, request: Any, context: Any) -> Any:
@@ -236,6 +238,15 @@ def test_what_a_step_recorded_comes_first(tmp_path: Path) -> None:
         with contextlib.suppress(KeyError), recorded(str(tmp_path)):
             raise KeyError("a")
         assert told(job.wait) == "internal.error"
+
+
+@pytest.mark.parametrize("takes", [0, 1])
+def test_a_job_that_is_not_taken_fails_the_run_also_when_submitted_again(
+    tmp_path: Path, events: list[str], takes: int
+) -> None:
+    with serving(FAILED) as (server, cluster):
+        server.takes = takes
+        assert told(lambda: submitted(Full(cluster, 0, taken=1), tmp_path).wait()) == "run.cluster_unreachable"
 
 
 def test_a_run_that_need_not_wait_says_nothing(tmp_path: Path, events: list[str]) -> None:
