@@ -35,8 +35,8 @@ _SUBMIT_SECONDS = 30
 _AGAIN_SECONDS = 1.0
 _ROOM_SECONDS = 1800
 _ASK_SECONDS = 2.0
-# Half a minute of a job server that is busy, some seconds of one that is gone: its job goes on meanwhile.
-_STATE_SECONDS, _UNANSWERED = 5, 5
+# Half a minute of a job server that is busy, two seconds of one that is gone: its job goes on meanwhile.
+_STATE_SECONDS, _UNANSWERED = 10, 3
 _ENDED = {api.JobState.DONE, api.JobState.FAILED, api.JobState.CANCELLED, api.JobState.DRAINED}
 
 

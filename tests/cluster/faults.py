@@ -85,11 +85,6 @@ def python_workers(found: LocalCluster) -> list[psutil.Process]:
     return []
 
 
-def workers_end_with_their_work(ground: Ground) -> None:
-    """Also those that the pool cannot stop, as two TaskManagers called theirs alike."""
-    until(lambda: not python_workers(ground.found), "the end of the workers")
-
-
 def a_python_worker_is_killed(ground: Ground) -> None:
     output = ground.folder / "worker-killed"
     with in_the_middle(ground, output) as run:

@@ -31,7 +31,6 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
             faults.a_python_worker_is_killed,
             faults.a_machine_is_killed,
             scenarios.no_jar_has_travelled,
-            faults.workers_end_with_their_work,
             faults.the_job_server_is_killed,
         )
     faults.no_process_is_left(found)

@@ -138,7 +138,7 @@ def test_a_run_that_was_told_to_stop_submits_nothing(tmp_path: Path) -> None:
 
 def test_an_answer_that_fails_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portable, "_AGAIN_SECONDS", 0.01)
-    away = [grpc.StatusCode.UNAVAILABLE] * 4
+    away = [grpc.StatusCode.UNAVAILABLE] * 2
     with serving(*away, RUNNING, *away, DONE) as (server, cluster):
         submitted(Master(cluster, 2), tmp_path).wait()
         assert server.asked == ["run"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import psutil
 import pytest
 
@@ -12,7 +15,7 @@ from pipelines.cluster.worker_pool import WorkerPool
 from pipelines.loading import loading_beam
 
 with loading_beam():
-    from apache_beam.portability.api import beam_fn_api_pb2, endpoints_pb2
+    from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, endpoints_pb2
 
 
 @pytest.fixture
@@ -22,10 +25,10 @@ def pool() -> Iterator[WorkerPool]:
     found.stop()
 
 
-def started(pool: WorkerPool, worker_id: str) -> psutil.Process:
-    """A worker that waits for a control channel that never comes."""
+def started(pool: WorkerPool, worker_id: str, port: int | None = None) -> psutil.Process:
+    """A worker that takes its work from ``port``; without one it waits for a control channel that never comes."""
     before = set(psutil.Process().children())
-    endpoint = endpoints_pb2.ApiServiceDescriptor(url=f"127.0.0.1:{free_port()}")
+    endpoint = endpoints_pb2.ApiServiceDescriptor(url=f"127.0.0.1:{port or free_port()}")
     request = beam_fn_api_pb2.StartWorkerRequest(worker_id=worker_id, control_endpoint=endpoint)
     assert not pool.StartWorker(request, None).error
     [worker] = set(psutil.Process().children()) - before
@@ -71,6 +74,21 @@ def test_workers_of_machines_that_died_are_forgotten(pool: WorkerPool) -> None:
     new = started(pool, "1-1")
     let_go(pool, "1-1")
     assert not new.is_running()
+
+
+def test_a_worker_ends_by_itself_when_its_machine_closes_the_connection(pool: WorkerPool) -> None:
+    class Control(beam_fn_api_pb2_grpc.BeamFnControlServicer):
+        def Control(self, request_iterator: Any, context: Any) -> Any:
+            return iter(())
+
+    server = grpc.server(ThreadPoolExecutor(4))
+    beam_fn_api_pb2_grpc.add_BeamFnControlServicer_to_server(Control(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    worker = started(pool, "1-1", port)
+    _, alive = psutil.wait_procs([worker], 60)
+    server.stop(0).wait()
+    assert not alive
 
 
 def test_all_end_with_the_pool(pool: WorkerPool) -> None:
