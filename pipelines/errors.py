@@ -12,6 +12,7 @@ from typing import ClassVar
 import duckdb
 import pyarrow as pa
 
+from pipelines.paths import partial
 from recipe import KallaError
 from udfs import from_engine
 
@@ -34,7 +35,9 @@ class EvidenceError(PipelineError):
     default_code = "evidence.unreadable"
 
 
-_FAILURE_FILE = "failure.json"
+UNKNOWN = "internal.error"
+# Apart, so that what a library raised first never hides the failure that a person can mend.
+_KNOWN_FILE, _UNKNOWN_FILE = "failure.json", "failure-unknown.json"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "File too large", "max_temp_directory_size")
 
@@ -68,7 +71,7 @@ def translate(error: Exception) -> KallaError:
             code="source.unreadable",
             hint="Check the source file; if it is sound, run again.",
         )
-    return PipelineError(f"{type(error).__name__}: {text}", code="internal.error")
+    return PipelineError(f"{type(error).__name__}: {text}", code=UNKNOWN)
 
 
 def _is_damage(error: Exception) -> bool:
@@ -78,28 +81,44 @@ def _is_damage(error: Exception) -> bool:
 
 @contextmanager
 def recorded(folder: str) -> Iterator[None]:
-    """Write the first failure inside to ``folder``, then let it pass.
+    """Write the first failure inside to ``folder``, then let it pass; one with a code of its own beside one without.
 
     Beam hands an exception back as text of its own; the file keeps code, message and hint.
     """
     try:
         yield
     except Exception as error:
-        path = Path(folder) / _FAILURE_FILE
-        known = translate(error)
-        record = {"message": known.message, "code": known.code, "hint": known.hint, "details": known.details}
         try:
-            with path.open("x", encoding="utf-8") as file:
-                json.dump(record, file)
-        except OSError:  # another worker was first, or the disk is full: the error below still says it
+            _record(Path(folder), translate(error))
+        except OSError:  # the disk is full: the error below still says it
             raise error from None
         raise
 
 
+def _record(folder: Path, known: KallaError) -> None:
+    path = folder / (_UNKNOWN_FILE if known.code == UNKNOWN else _KNOWN_FILE)
+    if path.exists():
+        return
+    record = {"message": known.message, "code": known.code, "hint": known.hint, "details": known.details}
+    unready = partial(path)  # whoever reads the file finds it whole
+    unready.write_text(json.dumps(record), encoding="utf-8")
+    unready.replace(path)
+
+
+def known_failure(folder: str) -> KallaError | None:
+    """The failure with a code of its own that ``recorded`` wrote: trying the step again cannot mend it. None while
+    there is none."""
+    return _read(Path(folder) / _KNOWN_FILE)
+
+
 def recorded_failure(folder: str, error: Exception) -> KallaError:
-    """What ``recorded`` wrote, else a translation of the exception the driver saw."""
-    path = Path(folder) / _FAILURE_FILE
-    if path.exists() and path.stat().st_size:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return PipelineError(record["message"], code=record["code"], hint=record["hint"], details=record["details"])
-    return translate(error)
+    """What ``recorded`` wrote, a failure with a code of its own first; else a translation of the exception the driver
+    saw."""
+    return known_failure(folder) or _read(Path(folder) / _UNKNOWN_FILE) or translate(error)
+
+
+def _read(path: Path) -> KallaError | None:
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return PipelineError(record["message"], code=record["code"], hint=record["hint"], details=record["details"])

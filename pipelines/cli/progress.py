@@ -49,8 +49,12 @@ class StageBars:
         kind = event.get("event")
         if kind == "planned":
             self._begin("staging")
+        elif kind == "waiting":
+            self._progress.update(self._begin("staging"), told="waiting for room on the cluster")
         elif kind == "progress" and event.get("stage") in STAGES:
             task = self._begin(str(event["stage"]))
+            if not self._rows:
+                self._progress.update(task, told="")
             if event.get("progress"):
                 self._progress.update(task, total=1.0, completed=float(event["progress"]))
         elif kind in ("staged", "side"):

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -29,11 +30,25 @@ _log = logging.getLogger(__name__)
 _END_SECONDS = 5
 
 
+@dataclass
+class _Namesakes:
+    """Workers of one id. Beam numbers them anew in every TaskManager and executor, and what it lets go it calls by this
+    id alone: which of several it means cannot be told."""
+
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    released: int = 0
+
+    @property
+    def alive(self) -> bool:
+        return any(worker.poll() is None for worker in self.started)
+
+
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Starts and stops workers on request."""
+    """Starts workers on request, and stops them once all of their id were let go. Before that the ones that were let go
+    end by themselves: their control channel closes."""
 
     def __init__(self) -> None:
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._workers: dict[str, _Namesakes] = {}
         self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:
@@ -51,21 +66,29 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         except OSError as error:
             return beam_fn_api_pb2.StartWorkerResponse(error=f"A worker could not be started: {error}")
         with self._lock:
-            self._workers[request.worker_id] = worker
+            # Those of machines that died were never let go: forgotten once they have ended.
+            kept = {name: found for name, found in self._workers.items() if found.alive or name == request.worker_id}
+            self._workers = kept
+            kept.setdefault(request.worker_id, _Namesakes()).started.append(worker)
         _log.info("Worker %s started as process %d", request.worker_id, worker.pid)
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:
         with self._lock:
-            worker = self._workers.pop(request.worker_id, None)
-        if worker is not None:
+            found = self._workers.get(request.worker_id, _Namesakes())
+            found.released += 1
+            ended = found.started if found.released >= len(found.started) else []
+            if ended:
+                del self._workers[request.worker_id]
+        for worker in ended:
             _end(worker)
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def stop(self) -> None:
         """End all workers."""
         with self._lock:
-            workers, self._workers = list(self._workers.values()), {}
+            workers = [worker for found in self._workers.values() for worker in found.started]
+            self._workers = {}
         for worker in workers:
             _end(worker)
 

@@ -69,6 +69,11 @@ def cause(text: str) -> PipelineError | None:
     return None
 
 
+def cancelled() -> PipelineError:
+    """The error of a run that was told to stop."""
+    return PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
+
+
 def shortened(text: str) -> str:
     """The innermost cause of a stack trace on one line, cut to a readable length."""
     causes = re.findall(r"^Caused by: (.+)$", text, re.MULTILINE)

@@ -15,13 +15,14 @@ from typing import Any
 
 import grpc
 
+from pipelines import progress
 from pipelines.cluster.handshake import greeting, refused
-from pipelines.errors import PipelineError, recorded_failure
+from pipelines.errors import PipelineError, known_failure, recorded_failure
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
 from pipelines.runners.base import Build, Folders
-from pipelines.runners.causes import NO_POOL, cause, shortened
+from pipelines.runners.causes import NO_POOL, NO_SLOTS, cancelled, cause, shortened
 
 with loading_beam():
     from apache_beam import Pipeline
@@ -32,7 +33,10 @@ with loading_beam():
 _POLL_SECONDS = 0.25
 _SUBMIT_SECONDS = 30
 _AGAIN_SECONDS = 1.0
+_ROOM_SECONDS = 1800
 _ASK_SECONDS = 2.0
+# Half a minute of a job server that is busy, two seconds of one that is gone: its job goes on meanwhile.
+_STATE_SECONDS, _UNANSWERED = 10, 3
 _ENDED = {api.JobState.DONE, api.JobState.FAILED, api.JobState.CANCELLED, api.JobState.DRAINED}
 
 
@@ -41,24 +45,60 @@ class PortableJob:
     there once ``stop`` is set."""
 
     def __init__(
-        self, runner: ClusterRunner, pipeline: Pipeline, options: PipelineOptions, folder: Path, stop: threading.Event
+        self,
+        runner: ClusterRunner,
+        name: str,
+        pipeline: Pipeline,
+        options: PipelineOptions,
+        folder: Path,
+        stop: threading.Event,
     ) -> None:
-        self._runner, self._options, self._folder, self._cancelled = runner, options, folder, stop
+        self._runner, self._name, self._options, self._folder, self._cancelled = runner, name, options, folder, stop
         self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
+        self._unanswered = 0
+        self._waits_since: float | None = None
         self._submit()
 
     def _submit(self) -> None:
-        while not self._runner.has_room() and not self._cancelled.is_set():
-            self._cancelled.wait(_AGAIN_SECONDS)
+        while not self._cancelled.is_set() and not self._runner.has_room(self._name):
+            self._wait_for_room()
         if self._cancelled.is_set():
-            raise _cancelled()
+            raise cancelled()
         self._messages.clear()
+        try:
+            messages = self._handed_over()
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            raise PipelineError(
+                f"The job server at {self._runner.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
+                code="run.cluster_unreachable",
+                hint="Look at its log; it must reach the cluster's master.",
+            ) from error
+        threading.Thread(target=self._read, args=(messages,), daemon=True).start()
+
+    def _handed_over(self) -> Iterator[Any]:
+        """What the job server tells of the job from now on."""
         handle = PortableRunner().create_job_service(self._options)
         self._service = handle.job_service
+        # The stream of messages has no deadline: Beam opens it anew under the job's id, which the one that it prepared
+        # does not have. No second stream is opened here: a job server does not repeat what it has told.
         self._id, messages, _ = handle.submit(self._proto)
-        threading.Thread(target=self._read, args=(messages,), daemon=True).start()
+        return messages
+
+    def _wait_for_room(self) -> None:
+        """Tells once that the run waits. Raises PipelineError when it has done so for too long: some jobs never end."""
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+            progress.emit("waiting")
+        if now - self._waits_since > _ROOM_SECONDS:
+            raise PipelineError(
+                f"The cluster had no room for {self._runner.parallelism} steps at once for half an hour.",
+                code=NO_SLOTS,
+                hint="Wait for other jobs to end, or lower KALLA_PARALLELISM to the slots that they leave free.",
+            )
+        time.sleep(_AGAIN_SECONDS)
 
     def _read(self, messages: Iterator[Any]) -> None:
         try:
@@ -75,19 +115,25 @@ class PortableJob:
         return [text for _, text in self._messages]
 
     def state(self) -> int:
-        """The job's state, of ``JobState``.
+        """The job's state, of ``JobState``; UNSPECIFIED where the job server did not answer this time.
 
-        Raises PipelineError when the job server is gone; the master may still be there, and is asked to stop the job.
+        Raises PipelineError when it did not answer several times running; the master may still be there, and is asked
+        to stop the job.
         """
         try:
-            found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=10).state
+            found: int = self._service.GetState(api.GetJobStateRequest(job_id=self._id), timeout=_STATE_SECONDS).state
         except grpc.RpcError as error:
-            self._runner.end(self._id)
+            self._unanswered += 1
+            if self._unanswered < _UNANSWERED:
+                time.sleep(_AGAIN_SECONDS)
+                return api.JobState.UNSPECIFIED
+            self._end()
             raise PipelineError(
                 f"The job server stopped answering ({error.code().name}).",
                 code="run.cluster_lost",
                 hint="Look at its log, start it again and run again; nothing was committed.",
             ) from error
+        self._unanswered = 0
         return found
 
     def wait(self) -> None:
@@ -97,18 +143,18 @@ class PortableJob:
         while True:
             state = self.state()
             events.replay()
-            if state == api.JobState.DONE:
-                return
             if self._cancelled.is_set() or state == api.JobState.CANCELLED:
                 self._end()
-                raise _cancelled()
+                raise cancelled()
+            if state == api.JobState.DONE:
+                return
             if state in _ENDED:
-                text = self._failure()
-                if self._runner.was_taken(text):
-                    time.sleep(_AGAIN_SECONDS)
+                told = [text for text in (self._runner.detail(self._name), self._failure()) if text]
+                if self._runner.was_taken("\n".join(told)):
+                    self._wait_for_room()
                     self._submit()
                     continue
-                raise self._explained(text)
+                raise self._explained(told)
             hopeless = self._hopeless(events)
             if hopeless is not None:
                 self._end()
@@ -118,26 +164,15 @@ class PortableJob:
     def _hopeless(self, events: WorkerEvents) -> Exception | None:
         """What trying again cannot mend, though a cluster would: a step's own failure, a worker that was refused, or no
         pool where not one step has run."""
-        if self._failed_for_good():
-            return recorded_failure(str(self._folder), PipelineError("A step failed."))
-        if time.monotonic() - self._asked < _ASK_SECONDS:
-            return None
+        failed = known_failure(str(self._folder))
+        if failed is not None or time.monotonic() - self._asked < _ASK_SECONDS:
+            return failed
         self._asked = time.monotonic()
-        detail = self._runner.detail(self._id)
+        detail = self._runner.detail(self._name)
         known = refused(detail)
         if known is None and not events.any and (found := cause(detail)) is not None and found.code == NO_POOL:
             known = found
         return known
-
-    def _failed_for_good(self) -> bool:
-        path = self._folder / "failure.json"
-        if not path.exists() or not path.stat().st_size:
-            return False
-        try:
-            code = json.loads(path.read_text(encoding="utf-8"))["code"]
-        except ValueError:  # half written
-            return False
-        return code != "internal.error"
 
     def _failure(self) -> str:
         deadline = time.monotonic() + 2
@@ -148,30 +183,22 @@ class PortableJob:
             time.sleep(0.1)
         return "\n".join(self.logs[-3:])
 
-    def _explained(self, text: str) -> Exception:
-        detail = self._runner.detail(self._id) or text
-        known = refused(detail) or refused(text) or cause(detail) or cause(text)
-        if known is not None:
-            return known
-        return recorded_failure(
-            str(self._folder),
-            PipelineError(
-                f"The {self._runner.name.title()} job failed: {shortened(detail)}",
-                code="run.cluster_failed",
-                hint="Nothing was committed; the logs of the cluster say more.",
-            ),
+    def _explained(self, told: list[str]) -> Exception:
+        """The error behind what the master told, and after it the job server."""
+        known = next(filter(None, (find(text) for find in (refused, cause) for text in told)), None)
+        unknown = PipelineError(
+            f"The {self._runner.name.title()} job failed: {shortened(next(iter(told), ''))}",
+            code="run.cluster_failed",
+            hint="Nothing was committed; the logs of the cluster say more.",
         )
+        return recorded_failure(str(self._folder), known or unknown)
 
     def _end(self) -> None:
         try:
             self._service.Cancel(api.CancelJobRequest(job_id=self._id), timeout=5)
         except grpc.RpcError:
             pass  # the master is asked as well
-        self._runner.end(self._id)
-
-
-def _cancelled() -> PipelineError:
-    return PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")
+        self._runner.end(self._name)
 
 
 class ClusterRunner:
@@ -185,27 +212,20 @@ class ClusterRunner:
 
     def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> PortableJob:
         """Raises PipelineError when the job server does not take the job."""
-        folder = folders.scratch
-        options = PipelineOptions(self._arguments(folders, run_id))
+        name = f"kalla-{run_id}"
+        options = PipelineOptions(self._arguments(folders, name))
         pipeline = Pipeline(runner=PortableRunner(), options=options)
         build(pipeline)
-        try:
-            return PortableJob(self, pipeline, options, folder, stop)
-        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
-            raise PipelineError(
-                f"The job server at {self.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
-                code="run.cluster_unreachable",
-                hint="Look at its log; it must reach the cluster's master.",
-            ) from error
+        return PortableJob(self, name, pipeline, options, folders.scratch, stop)
 
-    def _arguments(self, folders: Folders, run_id: str) -> list[str]:
+    def _arguments(self, folders: Folders, name: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
         nothing = folders.scratch / "nothing.txt"
         nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
         environment = {"url": self.cluster.worker_pool, "params": greeting(folders)}
         return [
             f"--job_endpoint={self.cluster.job_endpoint}",
-            f"--job_name=kalla-{run_id}",
+            f"--job_name={name}",
             f"--job_server_timeout={_SUBMIT_SECONDS}",
             "--environment_type=EXTERNAL",
             f"--environment_config={json.dumps(environment)}",
@@ -216,17 +236,17 @@ class ClusterRunner:
             "--no_pipeline_type_check",
         ]
 
-    def has_room(self) -> bool:
-        """Whether a job need not wait for others to end; True where the cluster does not tell."""
+    def has_room(self, name: str) -> bool:
+        """Whether the job of this name need not wait for others to end; True where the cluster does not tell."""
         return True
 
     def was_taken(self, text: str) -> bool:
-        """Whether a job failed with ``text`` because another one has what it needs: it is submitted again."""
+        """Whether the job failed with ``text`` because another one has what it needs: it is submitted again."""
         return False
 
-    def detail(self, job_id: str) -> str:
-        """What the master knows of why a job failed or is tried again; empty where it is not asked."""
+    def detail(self, name: str) -> str:
+        """What the master knows of why the job of this name failed or is tried again; empty where it is not asked."""
         return ""
 
-    def end(self, job_id: str) -> None:
-        """Have the master stop a job, where the job server cannot."""
+    def end(self, name: str) -> None:
+        """Have the master stop the job of this name, where the job server cannot."""

@@ -11,9 +11,11 @@ from typing import Any
 from pipelines.errors import recorded_failure
 from pipelines.options import RunRequest
 from pipelines.runners.base import Folders, Runner
+from pipelines.runners.causes import cancelled
 from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner
 from pipelines.runners.spark import SparkRunner
+from recipe import KallaError
 
 _RUNNERS = {"flink": FlinkRunner, "spark": SparkRunner}
 
@@ -21,12 +23,16 @@ _RUNNERS = {"flink": FlinkRunner, "spark": SparkRunner}
 def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], None], folders: Folders) -> None:
     """Run the pipeline that ``build`` describes; every worker must see ``folders`` at the same path.
 
-    Raises what a step recorded, else the cluster's own cause as a PipelineError.
+    Raises a KallaError: ``run.cancelled``, what a step recorded, or the cluster's own cause.
     """
     try:
         runner: Runner = _RUNNERS[choice.runner](request.cluster, choice.parallelism)
         with _stopped_by_signal() as stop:
             runner.submit(build, folders, request.run_id, stop).wait()
+        if stop.is_set():  # between the job's end and this line: nothing may be committed
+            raise cancelled()
+    except KallaError:
+        raise  # why is known, also where a step had recorded a failure that a new try mended
     except Exception as error:
         raise recorded_failure(str(folders.scratch), error) from error
 

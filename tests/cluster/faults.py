@@ -18,6 +18,7 @@ import psutil
 from pipelines.cluster.commands import flink_task_manager
 from pipelines.cluster.local import LocalCluster, fetch_json
 from pipelines.launch import Event, launch
+from pipelines.runners.flink import is_living, named, newest
 from tests.cluster.scenarios import Ground, same_evidence, sample
 from tests.clusters import on, options
 from tests.helpers import request
@@ -77,9 +78,10 @@ def left_nothing(output: Path) -> None:
 
 
 def python_workers(found: LocalCluster) -> list[psutil.Process]:
-    """The workers that the pool has started."""
+    """The workers that the pool has started and that live."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(found.processes.get("worker-pool").pid).children()
+        children = psutil.Process(found.processes.get("worker-pool").pid).children()
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     return []
 
 
@@ -116,7 +118,7 @@ def a_spark_worker_is_killed(ground: Ground) -> None:
 
 
 def the_job_server_is_killed(ground: Ground) -> None:
-    """The run fails at once, and its job, of which the master alone still knows, does not go on."""
+    """The run fails within seconds, and its job, of which the master alone still knows, does not go on."""
     output = ground.folder / "server-killed"
     with in_the_middle(ground, output) as run:
         _kill(ground.found, "jobserver")
@@ -149,22 +151,21 @@ def _ended_as(found: LocalCluster, run_id: str) -> str:
     """How the JobManager says that the job of a run ended, once it has."""
 
     def ended() -> str | None:
-        state: str = _flink_job(found, run_id)["state"]
-        return state if state in ("FINISHED", "FAILED", "CANCELED") else None
+        job = newest(_flink_jobs(found, run_id))
+        assert job is not None
+        return None if is_living(job) else str(job["state"])
 
     return str(until(ended, "the end of the job"))
 
 
 def _was_tried_again(found: LocalCluster, run_id: str) -> bool:
     """Whether the fault met the job at work: the JobManager keeps what failed of it."""
-    job = _flink_job(found, run_id)
-    return bool(fetch_json(f"{found.master_url}/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"])
+    told = [fetch_json(f"{found.master_url}/jobs/{job['jid']}/exceptions") for job in _flink_jobs(found, run_id)]
+    return any(exceptions["exceptionHistory"]["entries"] for exceptions in told)
 
 
-def _flink_job(found: LocalCluster, run_id: str) -> dict[str, Any]:
-    jobs = fetch_json(f"{found.master_url}/jobs/overview")["jobs"]
-    [job] = [job for job in jobs if job["name"] == f"kalla-{run_id}"]
-    return dict(job)
+def _flink_jobs(found: LocalCluster, run_id: str) -> list[dict[str, Any]]:
+    return named(fetch_json(f"{found.master_url}/jobs/overview")["jobs"], f"kalla-{run_id}")
 
 
 def a_bad_record_is_told_at_once(ground: Ground) -> None:

@@ -60,7 +60,10 @@ def test_events_become_stages():
     with Progress(TextColumn("{task.description} {task.fields[told]}"), console=console) as progress:
         bars = StageBars(progress)
         bars.show({"event": "planned"})
+        bars.show({"event": "waiting"})
+        assert progress.tasks[0].fields["told"] == "waiting for room on the cluster"
         bars.show({"event": "progress", "stage": "staging", "source": "a", "progress": 0.0})
+        assert progress.tasks[0].fields["told"] == ""
         bars.show({"event": "staged", "source": "a\x1b", "rows": 5})
         bars.show({"event": "staged", "source": "a\x1b", "rows": 6})
         assert progress.tasks[0].fields["told"] == "11 a\\x1b"
