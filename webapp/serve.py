@@ -10,6 +10,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _NOT_FOR_THE_RUNNER = {"DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY",
 _MEMORY = {"MALLOC_ARENA_MAX": "2"}
 # A page, an upload and a stream of progress each hold a thread; none of them computes for long.
 _APP_THREADS = 32
+_PAGES_AT_ONCE = 4
+_MOST_WAIT_SECONDS = 0.25
 
 
 def serve_app(settings: Settings, sample: Path | None = None) -> None:
@@ -70,7 +73,7 @@ def _worker(settings: Settings, sample: Path | None, parent: int, refuse: Callab
     """What the server's process serves; ``refuse`` is called when it cannot."""
     end_with(parent)
     try:
-        return _without_environment(_loaded(settings, sample))
+        return _guarded(_loaded(settings, sample))
     except KallaError as error:
         refuse()
         raise SystemExit(str(error)) from None
@@ -94,15 +97,23 @@ def _loaded(settings: Settings, sample: Path | None) -> Any:
     return app
 
 
-def _without_environment(app: Callable[[dict[str, Any], Any], Any]) -> Callable[[dict[str, Any], Any], Any]:
-    """The server hands over its environment variables with each request, as CGI did: HTTP_PORT would be a header."""
+def _guarded(app: Callable[[dict[str, Any], Any], Any]) -> Callable[[dict[str, Any], Any], Any]:
+    """The app without the server's environment variables, which it hands over with each request as CGI did (HTTP_PORT
+    would be a header), and with few pages at work at a time: more of them only take Python's lock from each other,
+    which doubles their CPU time. One that has waited long goes on beside slow ones; streams run outside."""
     own = {name: value for name, value in os.environ.items() if name.startswith("HTTP_")}
+    places = threading.BoundedSemaphore(_PAGES_AT_ONCE)
 
     def served(environ: dict[str, Any], start: Any) -> Any:
         for name, value in own.items():
             if environ.get(name) == value:
                 del environ[name]
-        return app(environ, start)
+        if environ["REQUEST_METHOD"] != "GET" or not places.acquire(timeout=_MOST_WAIT_SECONDS):
+            return app(environ, start)
+        try:
+            return app(environ, start)
+        finally:
+            places.release()
 
     return served
 
