@@ -385,9 +385,15 @@ addEventListener("beforeunload", (event) => {
 // The run of a progress card has ended: the conversation has its result.
 document.addEventListener("kalla-ended", async () => {
   if (!talk.dataset.session || busy) return;
-  await refresh().catch(() => {});
-  await settle(); // the agent sums up by itself
-  transcript().querySelector("article[id^=result-]")?.scrollIntoView({ block: "start" });
+  // The agent sums up by itself, a moment after the run has ended.
+  const results = () => transcript().querySelectorAll("article[id^=result-]");
+  const before = results().length;
+  for (let tries = 0; tries < 30 && results().length === before; tries += 1) {
+    if (tries) await new Promise((done) => setTimeout(done, POLL));
+    await refresh().catch(() => {});
+    await settle();
+  }
+  results()[0]?.scrollIntoView({ block: "start" });
 });
 
 composer.classList.add("enhanced");
