@@ -86,6 +86,15 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+def _environment(pid: int) -> bytes:
+    """What the process was started with: Linux shows nothing of it until the new program is in place."""
+    deadline = time.monotonic() + 30
+    while not (found := Path(f"/proc/{pid}/environ").read_bytes()):
+        assert time.monotonic() < deadline, f"process {pid} shows no environment"
+        time.sleep(0.01)
+    return found
+
+
 def test_a_run_is_not_told_the_secrets_of_app_and_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "not-for-a-run-4711"
     for name in (
@@ -98,7 +107,7 @@ def test_a_run_is_not_told_the_secrets_of_app_and_runner(tmp_path: Path, monkeyp
         monkeypatch.setenv(name, secret)
     monkeypatch.setenv("PGPASSFILE", "kept")
     seen: list[bytes] = []
-    outcome = launch(request(tmp_path), on_start=lambda pid: seen.append(Path(f"/proc/{pid}/environ").read_bytes()))
+    outcome = launch(request(tmp_path), on_start=lambda pid: seen.append(_environment(pid)))
     assert outcome["status"] == "completed"
     assert b"PGPASSFILE=kept" in seen[0]
     assert secret.encode() not in seen[0]
