@@ -126,9 +126,9 @@ def _register(app: Flask, parts: Kalla) -> None:
     failures.register(app)
     origins.register(app, parts.settings)
     headers.register(app)
-    authentication.register(app)
+    authentication.register(app, parts.database)
     metrics.register(app, parts)
-    chat_limit.register(app, parts.settings)
+    chat_limit.register(app, parts)
     for area in _BLUEPRINTS:
         app.register_blueprint(area.blueprint)
     app.register_blueprint(pages)

@@ -173,7 +173,7 @@ class ChatSession(Times, Base):
     """One conversation: the fields of contract 4.4, and ``working``, which only the engine reads. No secrets are in it.
 
     ``version`` counts the writes, so that none overtakes another. ``lease_until`` is set while a turn is at work; a
-    turn whose lease ran out was left by an app that is gone.
+    turn whose lease ran out was left by an app that is gone. ``stop_asked`` is for whoever holds the lease.
     """
 
     __tablename__ = "chat_sessions"
@@ -210,6 +210,7 @@ class ChatSession(Times, Base):
     version: Mapped[int] = mapped_column(BigKey, server_default=text("0"))
     lease_holder: Mapped[str | None]
     lease_until: Mapped[datetime | None]
+    stop_asked: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
 
 class ChatRequest(Base):
@@ -222,6 +223,18 @@ class ChatRequest(Base):
     session_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("chat_sessions.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(default=now, server_default=func.now())
     body: Mapped[dict[str, Any]]
+
+
+class RateEvent(Base):
+    """Something that is counted for a while: a wrong token from an address, a message, a session that was ended."""
+
+    __tablename__ = "rate_events"
+    __table_args__ = (Index(None, "kind", "subject", "created_at"), Index(None, "kind", "created_at"))
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    kind: Mapped[str]
+    subject: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now, server_default=func.now())
 
 
 class AuditEntry(Base):

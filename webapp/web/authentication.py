@@ -14,10 +14,12 @@ from itsdangerous import BadSignature, TimestampSigner
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.context import kalla
+from webapp.db import Database
 from webapp.errors import ServiceError
 from webapp.keys import signing_key
 from webapp.services import ACTOR
 from webapp.settings import Settings
+from webapp.stores.rate_events import RateEvents
 from webapp.web.described import description_of
 from webapp.web.limits import RateLimit
 from webapp.web.origins import is_https
@@ -32,11 +34,12 @@ _ENDED = "kalla_ended_sessions"
 blueprint = Blueprint("access", __name__)
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, database: Database) -> None:
     """The login pages, the count of failed attempts, and the sessions that were ended."""
-    app.extensions[_LIMIT] = RateLimit(_ATTEMPTS, _WITHIN_SECONDS)
-    # Ids of sessions that were signed out, for as long as their cookies would last; one process serves the app.
-    app.extensions[_ENDED] = RateLimit(1, SESSION_SECONDS)
+    events = RateEvents(database)
+    app.extensions[_LIMIT] = RateLimit(events, "login.refused", _ATTEMPTS, _WITHIN_SECONDS)
+    # Ids of sessions that were signed out, for as long as their cookies would last.
+    app.extensions[_ENDED] = RateLimit(events, "session.ended", 1, SESSION_SECONDS)
     app.register_blueprint(blueprint)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from flask import Flask, current_app, request
 
+from webapp.context import Kalla
 from webapp.errors import ServiceError
-from webapp.settings import Settings
+from webapp.stores.rate_events import RateEvents
 from webapp.web.limits import RateLimit
 
 _LIMIT = "kalla_chat_limit"
 
 
-def register(app: Flask, settings: Settings) -> None:
+def register(app: Flask, parts: Kalla) -> None:
     """The count of an app."""
-    app.extensions[_LIMIT] = RateLimit(settings.chat_per_minute, 60.0)
+    app.extensions[_LIMIT] = RateLimit(RateEvents(parts.database), "chat", parts.settings.chat_per_minute, 60.0)
 
 
 def check_rate() -> None:

@@ -1,49 +1,38 @@
-"""How often something may be tried: sliding windows in the memory of this process."""
+"""How often something may be tried: sliding windows that all processes of the app share."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict, deque
+import math
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
-_MOST_KEYS = 10_000
+from webapp.db.models import now
+from webapp.stores.rate_events import RateEvents
 
 
 class RateLimit:
-    """At most ``most`` events within ``seconds`` per key. Safe between threads; old keys are forgotten."""
+    """At most ``most`` events of a ``kind`` within ``seconds`` per key. All raise ServiceError
+    ``database.unavailable``."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._events: OrderedDict[str, deque[float]] = OrderedDict()
+    def __init__(
+        self, events: RateEvents, kind: str, most: int, seconds: float, clock: Callable[[], datetime] = now
+    ) -> None:
+        self._events, self._kind, self._most, self._clock = events, kind, most, clock
+        self._window = timedelta(seconds=seconds)
 
     def record(self, key: str) -> None:
         """Count one event."""
-        with self._lock:
-            events = self._events.setdefault(key, deque(maxlen=self._most))
-            events.append(self._clock())
-            self._events.move_to_end(key)
-            while len(self._events) > _MOST_KEYS:
-                self._events.popitem(last=False)
+        moment = self._clock()
+        self._events.add(self._kind, key, moment, moment - self._window)
 
     def wait(self, key: str) -> int:
         """Whole seconds until the next event is allowed; 0 when it is now."""
-        with self._lock:
-            events = self._events.get(key)
-            if events is None:
-                return 0
-            now = self._clock()
-            while events and now - events[0] >= self._seconds:
-                events.popleft()
-            if not events:
-                del self._events[key]
-                return 0
-            return int(self._seconds - (now - events[0])) + 1 if len(events) >= self._most else 0
+        moment = self._clock()
+        found = self._events.latest(self._kind, key, moment - self._window, self._most)
+        if len(found) < self._most:
+            return 0
+        return max(1, math.ceil((self._window - (moment - found[-1])).total_seconds()))
 
     def forget(self, key: str) -> None:
         """Start over for a key."""
-        with self._lock:
-            self._events.pop(key, None)
+        self._events.forget(self._kind, key)
