@@ -42,6 +42,31 @@ ALONE = 200  # requests of each kind, for their CPU time
 EVERY = 1_000  # requests between two looks at the app's memory
 
 
+@dataclass(frozen=True)
+class App:
+    """The processes that answer."""
+
+    pids: tuple[int, ...]
+
+    @staticmethod
+    def of(pid: int) -> App:
+        """Those below ``kalla serve``."""
+        children = psutil.Process(pid).children(recursive=True)
+        found = [c.pid for c in children if {"webapp.serve", "app"} <= set(c.cmdline()) and c.ppid() != pid]
+        if not found:
+            raise RuntimeError("the app's processes were not found")
+        return App(tuple(found))
+
+    def cpu_seconds(self) -> float:
+        """What they have used, user and system together."""
+        spent = [psutil.Process(pid).cpu_times() for pid in self.pids]
+        return float(sum(times.user + times.system for times in spent))
+
+    def resident(self) -> int:
+        """Bytes in memory; what several have in common counts once."""
+        return sum(int(psutil.Process(pid).memory_full_info().pss) for pid in self.pids)
+
+
 @dataclass
 class Found:
     """Seconds by kind of request, what went wrong, (requests so far, resident bytes) of the app as it went, and how
@@ -65,14 +90,14 @@ def main() -> None:
     with work_folder(arguments.folder) as folder:
         ids = filled(folder, arguments.runs, arguments.recipes)
         with served(folder) as kalla:
-            app = app_process(kalla.process.pid)
-            ask(kalla.port, ids, 50, 10, 1, app.pid)  # warm
+            app = App.of(kalla.process.pid)
+            ask(kalla.port, ids, 50, 10, 4, app)  # warm
             alone = {kind: cpu_alone(kalla.port, app, kind, ids) for kind in paths(ids)}
-            before = cpu_seconds(app)
+            before = app.cpu_seconds()
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 requests = arguments.rate * arguments.seconds
-                found = pool.apply(ask, (kalla.port, ids, requests, arguments.rate, arguments.threads, app.pid))
-            spent = cpu_seconds(app) - before
+                found = pool.apply(ask, (kalla.port, ids, requests, arguments.rate, arguments.threads, app))
+            spent = app.cpu_seconds() - before
     report(found, arguments, alone, spent)
 
 
@@ -124,20 +149,6 @@ def run_row(now: datetime, number: int, recipes: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def app_process(pid: int) -> psutil.Process:
-    """The worker of the app's server."""
-    for child in psutil.Process(pid).children(recursive=True):
-        if {"webapp.serve", "app"} <= set(child.cmdline()) and child.ppid() != pid:
-            return child
-    raise RuntimeError("the app's process was not found")
-
-
-def cpu_seconds(app: psutil.Process) -> float:
-    """What the process has used, user and system together."""
-    spent = app.cpu_times()
-    return float(spent.user + spent.system)
-
-
 def paths(ids: list[str]) -> dict[str, str]:
     run_id = random.choice(ids)  # noqa: S311 - which page is asked for
     return {
@@ -152,16 +163,16 @@ def paths(ids: list[str]) -> dict[str, str]:
     }
 
 
-def cpu_alone(port: int, app: psutil.Process, kind: str, ids: list[str]) -> float:
+def cpu_alone(port: int, app: App, kind: str, ids: list[str]) -> float:
     """Seconds of CPU that the app uses for one request of a kind, asked one after the other."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    before = cpu_seconds(app)
+    before = app.cpu_seconds()
     for _ in range(ALONE):
         status = get(connection, paths(ids)[kind])
         if status != 200:
             raise RuntimeError(f"{kind}: {status}")
     connection.close()
-    return (cpu_seconds(app) - before) / ALONE
+    return (app.cpu_seconds() - before) / ALONE
 
 
 def get(connection: http.client.HTTPConnection, path: str) -> int:
@@ -171,20 +182,19 @@ def get(connection: http.client.HTTPConnection, path: str) -> int:
     return answer.status
 
 
-def ask(port: int, ids: list[str], requests: int, rate: int, threads: int, pid: int) -> Found:
+def ask(port: int, ids: list[str], requests: int, rate: int, threads: int, app: App) -> Found:
     """Send so many requests, each at its own moment; a request that had to wait for a free thread counts from that
     moment."""
     found = Found()
     numbers = iter(range(requests))
     lock = threading.Lock()
-    app = psutil.Process(pid)
     began = time.monotonic()
 
     def next_number() -> int | None:
         with lock:
             number = next(numbers, None)
             if number is not None and number % EVERY == 0:
-                found.memory.append((number, app.memory_info().rss))
+                found.memory.append((number, app.resident()))
             return number
 
     def work() -> None:
@@ -210,7 +220,7 @@ def ask(port: int, ids: list[str], requests: int, rate: int, threads: int, pid: 
         worker.start()
     for worker in workers:
         worker.join()
-    found.memory.append((requests, app.memory_info().rss))
+    found.memory.append((requests, app.resident()))
     found.elapsed = time.monotonic() - began
     found.times = dict(found.times)
     return found

@@ -21,8 +21,9 @@ _FOLDER = click.Path(path_type=Path)
 )
 def serve(port: int | None, bind_host: str | None, staging_path: Path | None, sample: Path | None) -> int:
     """Serve pages and API. Without WORKER_URL and NATS_URL a runner is started beside it and kept alive."""
+    from webapp.app_server import serve_app
     from webapp.listening import check_address
-    from webapp.serve import Together, is_alone, serve_app
+    from webapp.serve import Together, is_alone
     from webapp.settings import Settings
 
     environment = _environment(PORT=port, BIND_HOST=bind_host, STAGING_PATH=staging_path)

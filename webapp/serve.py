@@ -2,142 +2,28 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
-import multiprocessing
 import os
 import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-
-from recipe import KallaError
-from webapp.errors import ServiceError
-from webapp.listening import end_with, free_port
+from webapp.app_server import CANNOT_START, DATABASE_SECONDS, STOP_SECONDS, serve_app
+from webapp.listening import free_port
 from webapp.settings import Settings
 
-CANNOT_START = 3
-
 _RESTART_SECONDS = 1.0
-# A database that starts at the same time, or restarts just when the app does, is waited for.
-_DATABASE_SECONDS = 30.0
-_START_SECONDS = _DATABASE_SECONDS + 10.0
-_STOP_SECONDS = 30.0
+_START_SECONDS = DATABASE_SECONDS + 10.0
 _RUNNER_STOP_SECONDS = 100.0  # its own drain time and last callbacks, see webapp.runner.serving
 _POLL_SECONDS = 0.2
 _NOT_FOR_THE_RUNNER = {"DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY", "ANTHROPIC_API_KEY"}
 # Each thread of the app would get a heap of its own from the C library, and keep there what it once needed.
 _MEMORY = {"MALLOC_ARENA_MAX": "2"}
-# A page, an upload and a stream of progress each hold a thread; none of them computes for long.
-_APP_THREADS = 32
-_PAGES_AT_ONCE = 4
-_MOST_WAIT_SECONDS = 0.25
-
-
-def serve_app(settings: Settings, sample: Path | None = None) -> None:
-    """Serve pages and API until a stop signal: one process with threads, the app's data is in its database. It is
-    started again when it is killed. SystemExit with ``CANNOT_START`` when it cannot start."""
-    refused = multiprocessing.Event()
-    while True:
-        server = Granian(
-            "webapp.serve:serve_app",  # a name to show; what is served is loaded below
-            settings.bind_host,
-            settings.port,
-            interface=Interfaces.WSGI,
-            http=HTTPModes.http1,
-            blocking_threads=_APP_THREADS,
-            workers_kill_timeout=int(_STOP_SECONDS),
-            log_enabled=False,
-        )
-        try:
-            server.serve(target_loader=partial(_worker, settings, sample, os.getpid(), refused.set), wrap_loader=False)
-        except SystemExit:
-            if refused.is_set():
-                raise SystemExit(CANNOT_START) from None
-            continue  # the process was killed
-        return
-
-
-def _worker(settings: Settings, sample: Path | None, parent: int, refuse: Callable[[], None]) -> Any:
-    """What the server's process serves; ``refuse`` is called when it cannot."""
-    end_with(parent)
-    try:
-        return _guarded(_loaded(settings, sample))
-    except KallaError as error:
-        refuse()
-        raise SystemExit(str(error)) from None
-    except BaseException:
-        refuse()
-        raise
-
-
-def _loaded(settings: Settings, sample: Path | None) -> Any:
-    from webapp.context import EXTENSION
-    from webapp.seed import seed_sample
-    from webapp.services.sweeper import Sweeper
-    from webapp.web.logs import write_behind
-
-    app = _created(settings)
-    write_behind()
-    if sample is not None:
-        seed_sample(app.extensions[EXTENSION], sample)
-    Sweeper(app.extensions[EXTENSION]).start()
-    _settle()
-    return app
-
-
-def _guarded(app: Callable[[dict[str, Any], Any], Any]) -> Callable[[dict[str, Any], Any], Any]:
-    """The app without the server's environment variables, which it hands over with each request as CGI did (HTTP_PORT
-    would be a header), and with few pages at work at a time: more of them only take Python's lock from each other,
-    which doubles their CPU time. One that has waited long goes on beside slow ones; streams run outside."""
-    own = {name: value for name, value in os.environ.items() if name.startswith("HTTP_")}
-    places = threading.BoundedSemaphore(_PAGES_AT_ONCE)
-
-    def served(environ: dict[str, Any], start: Any) -> Any:
-        for name, value in own.items():
-            if environ.get(name) == value:
-                del environ[name]
-        if environ["REQUEST_METHOD"] != "GET" or not places.acquire(timeout=_MOST_WAIT_SECONDS):
-            return app(environ, start)
-        try:
-            return app(environ, start)
-        finally:
-            places.release()
-
-    return served
-
-
-def _settle() -> None:
-    """Take what start-up made out of the garbage collector's sight: it stays, and looking through it again and again
-    would hold up requests."""
-    gc.collect()
-    gc.freeze()
-    atexit.register(gc.unfreeze)  # extension modules complain about objects that are never collected
-
-
-def _created(settings: Settings) -> Any:
-    """The app; a database server that does not answer yet is given some time. Raises as ``create_app``."""
-    from webapp.app import create_app
-
-    ends = time.monotonic() + (0 if settings.database_url.startswith("sqlite") else _DATABASE_SECONDS)
-    while True:
-        try:
-            return create_app(settings)
-        except ServiceError as error:
-            if error.code != "database.unavailable" or time.monotonic() >= ends:
-                raise
-        time.sleep(_RESTART_SECONDS)
 
 
 def serve_runner(settings: Settings) -> None:
@@ -215,7 +101,7 @@ class Together:
             # The app first: it takes no new runs, and the runner's last callbacks wait in its outbox.
             for child in (app, runner):
                 child.stop()
-            app.wait(_STOP_SECONDS + 5)
+            app.wait(STOP_SECONDS + 5)
             runner.wait(_RUNNER_STOP_SECONDS)
         return 0
 

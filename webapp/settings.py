@@ -20,6 +20,7 @@ class Settings:
     database_url: str = field(repr=False)
     bind_host: str = "127.0.0.1"
     port: int = 3000
+    app_processes: int = 2
     worker_url: str | None = None
     nats_url: str | None = field(default=None, repr=False)
     callback_url: str | None = None
@@ -74,6 +75,7 @@ class Settings:
             database_url=read.text("DATABASE_URL", f"sqlite:///{staging / 'kalla.db'}"),
             bind_host=read.text("BIND_HOST", "127.0.0.1"),
             port=read.whole("PORT", 3000, 0, 65_535),
+            app_processes=read.whole("KALLA_APP_PROCESSES", min(2, os.cpu_count() or 1), 1, 64),
             worker_url=read.optional("WORKER_URL"),
             nats_url=read.optional("NATS_URL"),
             callback_url=read.optional("KALLA_CALLBACK_URL"),

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -15,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from webapp.errors import SettingsError
+from webapp.locks import locked
 
 _FOLDER = Path(__file__).with_name("migrations")
 _ADVISORY_LOCK = 0x6B616C6C61  # "kalla" in ASCII
@@ -24,7 +21,7 @@ _ONE_AT_A_TIME = threading.Lock()  # alembic keeps the migration at work in a gl
 def sqlite(engine: Engine, path: Path) -> None:
     """Migrate a SQLite file; a lock file beside it holds back other processes."""
     engine.connect().close()  # makes the folder
-    with _ONE_AT_A_TIME, _locked(path.with_name(path.name + ".lock")):
+    with _ONE_AT_A_TIME, locked(path.with_name(path.name + ".lock")):
         with engine.connect() as connection:
             # Kept in the file. Not asked for at every connect: two that ask for it at once get "locked".
             connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
@@ -55,13 +52,3 @@ def configuration(connection: Connection) -> Config:
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

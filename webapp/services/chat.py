@@ -42,7 +42,6 @@ MOST_CHARACTERS = 3_000_000  # of all messages: a session has to fit into its ro
 MOST_ENTRIES = 1500
 MOST_RESUMES = 3
 _TURNS = threading.BoundedSemaphore(MOST_TURNS)
-_STOPS: dict[str, threading.Event] = {}  # by session, of the turns of this process
 
 
 def _silent(event: str, data: dict[str, Any]) -> None:
@@ -94,7 +93,6 @@ def delete(app: Kalla, session_id: str) -> dict[str, Any]:
     """Forget a conversation; a turn at work in it stops. Raises ServiceError ``chat.session_not_found``."""
     if not app.chats.delete(session_id):
         raise unknown_session()
-    _ask_to_stop(session_id)
     note(app, "chat.delete", session_id)
     return {"success": True, "message": "Conversation deleted"}
 
@@ -102,15 +100,8 @@ def delete(app: Kalla, session_id: str) -> dict[str, Any]:
 def stop(app: Kalla, session_id: str) -> dict[str, Any]:
     """Ask the turn at work to end. Raises ServiceError ``chat.session_not_found``."""
     found_row(app, session_id)
-    is_there = _ask_to_stop(session_id)
+    is_there = app.chats.ask_to_stop(session_id)
     return {"success": True, "message": "The turn ends" if is_there else "No turn is in progress"}
-
-
-def _ask_to_stop(session_id: str) -> bool:
-    event = _STOPS.get(session_id.lower())
-    if event is not None:
-        event.set()
-    return event is not None
 
 
 def reset(app: Kalla, session_id: str) -> dict[str, Any]:
@@ -172,18 +163,15 @@ class Prepared:
 
     held: Held
     turn: Turn | None  # None: there is nothing to do
-    stop: threading.Event
 
     def run(self, emit: Emit = _silent) -> dict[str, Any]:
         """Work to the end; the response of contract 2.6. Raises what an unforeseen fault raises."""
-        session_id = self.held.session.session_id
         try:
             if self.turn is not None:
                 self.turn.emit = emit
                 self.turn.run()
             return _response(self.held, self.turn)
         finally:
-            _STOPS.pop(session_id, None)
             self.held.close()
             _TURNS.release()
             _follow_up(self.held)
@@ -301,15 +289,13 @@ def _prepared(held: Held, take_in: Callable[[], Sequence[Card]]) -> Prepared:
         cards = take_in()
         driver = driver_for(held.app)
         held.session.working.driver = driver.name
-        stopping = threading.Event()
-        made = Turn(held.app, held.session, driver, held.save, _silent, stopping.is_set)
+        made = Turn(held.app, held.session, driver, held.save, _silent, held.stopping.is_set)
         made.open(cards)
     except BaseException:
         held.close()
         raise
-    _STOPS[held.session.session_id] = stopping
     held.keep()
-    return Prepared(held, made, stopping)
+    return Prepared(held, made)
 
 
 def _resume_asked(app: Kalla, session_id: str | None, body: Mapping[str, Any]) -> Prepared:
@@ -319,7 +305,7 @@ def _resume_asked(app: Kalla, session_id: str | None, body: Mapping[str, Any]) -
         raise invalid_body(("resume", "must come with a session_id alone"))
     with _place():
         held = hold(app, session_id)
-        return _resumed(held) or Prepared(held, None, threading.Event())
+        return _resumed(held) or Prepared(held, None)
 
 
 def _resumed(held: Held) -> Prepared | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 15.0
 BEAT_SECONDS = 4.0
+STOP_SECONDS = 0.3  # how often a turn looks whether somebody, through whichever process, wants it to end
 
 
 def found_row(app: Kalla, session_id: str) -> SessionRow:
@@ -37,12 +39,16 @@ def unknown_session() -> ServiceError:
 
 @dataclass
 class Held:
-    """A session that only this holder may write, for as long as the block lasts or ``close`` is not called."""
+    """A session that only this holder may write, for as long as the block lasts or ``close`` is not called.
+
+    ``stopping`` is set once the person wants its turn to end, or the lease is lost.
+    """
 
     app: Kalla
     session: Session
     holder: str
     lease: str  # as it was found
+    stopping: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Held:
@@ -60,14 +66,18 @@ class Held:
         session.version += 1
 
     def keep(self) -> None:
-        """Renew the lease beside the work until ``close``."""
+        """Renew the lease beside the work, and hear of a wish to stop, until ``close``."""
         threading.Thread(target=self._beat, name="kalla-chat-lease", daemon=True).start()
 
     def _beat(self) -> None:
-        while not self._over.wait(BEAT_SECONDS):
+        renewed = time.monotonic()
+        while not self._over.wait(STOP_SECONDS):
             try:
-                if not self.app.chats.renew(self.session.session_id, self.holder, LEASE_SECONDS):
-                    return
+                if self.app.chats.should_stop(self.session.session_id, self.holder):
+                    self.stopping.set()
+                if time.monotonic() - renewed >= BEAT_SECONDS:
+                    renewed = time.monotonic()
+                    self.app.chats.renew(self.session.session_id, self.holder, LEASE_SECONDS)
             except KallaError as error:
                 log.warning("the lease of conversation %s: %s", self.session.session_id, error.code)
 

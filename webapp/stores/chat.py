@@ -71,7 +71,8 @@ class ChatStore:
         with self._database.session(writes=True) as session:
             before = session.get(ChatSession, key)
             found = IDLE if before is None else _turn(before)
-            taken = update(ChatSession).where(ChatSession.id == key, free).values(**_lease(holder, seconds))
+            taken = update(ChatSession).where(ChatSession.id == key, free)
+            taken = taken.values(**_lease(holder, seconds), stop_asked=False)
             if before is None or not changed(session, taken):
                 return None
             session.refresh(before)
@@ -83,7 +84,23 @@ class ChatStore:
 
     def release(self, session_id: str, holder: str) -> None:
         """Give the lease back."""
-        self._change(session_id, holder, {"lease_holder": None, "lease_until": None})
+        self._change(session_id, holder, {"lease_holder": None, "lease_until": None, "stop_asked": False})
+
+    def ask_to_stop(self, session_id: str) -> bool:
+        """Ask whoever holds the lease to end; False when nobody does."""
+        key = _key(session_id)
+        if key is None:
+            return False
+        with self._database.session() as session:
+            held = update(ChatSession).where(ChatSession.id == key, ChatSession.lease_until >= now())
+            return changed(session, held.values(stop_asked=True))
+
+    def should_stop(self, session_id: str, holder: str) -> bool:
+        """Whether the holder has been asked to end, or holds nothing any more: lease lost, conversation deleted."""
+        mine = select(ChatSession.stop_asked).where(ChatSession.id == uuid.UUID(session_id))
+        with self._database.reading() as connection:
+            asked = connection.scalar(mine.where(ChatSession.lease_holder == holder))
+        return asked is None or bool(asked)
 
     def save(self, session_id: str, holder: str, version: int, values: Mapping[str, Any]) -> bool:
         """Store the next version; False, and nothing is stored, when another one came between or the lease is lost."""

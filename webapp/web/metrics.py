@@ -1,12 +1,17 @@
-"""Prometheus figures of one app: requests by route template, runs by status."""
+"""Prometheus figures of one app: requests by route template, runs by status.
+
+The app's processes keep their counts in files of one folder, ``FOLDER_VARIABLE``, and each answers for all of them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from flask import Flask, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from webapp.context import Kalla
@@ -14,6 +19,7 @@ from webapp.stores.counts import counts
 from webapp.web.described import describe
 from webapp.web.logs import elapsed
 
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # the library's; read when it is imported
 _EXTENSION = "kalla_metrics"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
@@ -22,13 +28,15 @@ class Metrics:
     """The figures; a registry of their own, so that several apps in one process do not mix."""
 
     def __init__(self, app: Kalla) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "kalla_http_requests", "Requests answered", ("method", "route", "status"), registry=self.registry
-        )
+        own = CollectorRegistry()  # of this process
+        self.requests = Counter("kalla_http_requests", "Requests answered", ("method", "route", "status"), registry=own)
         self.seconds = Histogram(
-            "kalla_http_request_seconds", "Time until an answer", ("method", "route"), registry=self.registry
+            "kalla_http_request_seconds", "Time until an answer", ("method", "route"), registry=own
         )
+        self.registry = own
+        if FOLDER_VARIABLE in os.environ:
+            self.registry = CollectorRegistry()
+            MultiProcessCollector(self.registry)
         self.registry.register(_RunsByStatus(app))
 
 

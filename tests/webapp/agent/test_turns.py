@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ from webapp.context import EXTENSION, Kalla
 from webapp.db.models import ChatSession
 from webapp.errors import ServiceError
 from webapp.services import chat
+from webapp.services.chat_lease import STOP_SECONDS
 from webapp.services.sweeper import sweep
 
 
@@ -128,7 +130,11 @@ def test_the_person_stops_a_turn(talk: Talk):
         assert chat.stop(talk.app, view.session.session_id)["message"] == "The turn ends"
         return calls(call("list_sources"))
 
-    answer = talk.say("go", stop, Step("never said"))
+    def go_on(view: View) -> Step:
+        time.sleep(STOP_SECONDS)
+        return calls(call("list_sources"))
+
+    answer = talk.say("go", stop, *[go_on] * 12, Step("never said"))
     assert texts(answer) == "Stopped, as you asked."
     assert chat.stop(talk.app, str(talk.session_id))["message"] == "No turn is in progress"
 

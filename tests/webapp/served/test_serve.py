@@ -18,7 +18,7 @@ import pytest
 from pipelines.evidence import Evidence, verify
 from tests.servers import free_port
 from tests.webapp.served.serving import Served, served, until
-from webapp.serve import CANNOT_START
+from webapp.app_server import CANNOT_START
 
 RUNNER, APP, RUN = ("webapp.serve", "runner"), ("webapp.serve", "app"), ("pipelines.process",)
 TRUTH = (7, 8, 8)
@@ -102,6 +102,27 @@ def test_what_many_threads_log_at_once_stands_in_whole_lines(kalla: Served) -> N
     lines = [line for line in access_lines(kalla) if line["path"].startswith("/api/recipes/none-")]
     assert sorted(line["path"] for line in lines) == sorted(paths)
     assert len({line["request_id"] for line in lines}) == len(paths)
+
+
+def test_the_processes_of_the_app_count_together_and_go_on_without_each_other(kalla: Served) -> None:
+    def asked() -> int:
+        with urllib.request.urlopen(kalla.url + "/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [
+            line for line in lines if line.startswith('kalla_http_requests_total{method="GET",route="/api/sources"')
+        ]
+        return int(sum(float(line.rpartition(" ")[2]) for line in found))
+
+    before = asked()
+    assert [kalla.call("GET", "/api/sources")[0] for _ in range(20)] == [200] * 20
+    assert {asked() for _ in range(10)} == {before + 20}  # whichever process answers
+    main, *workers = sorted(kalla.processes(*APP), key=lambda process: process.pid)
+    assert [worker.ppid() for worker in workers] == [main.pid] * 2
+    workers[0].kill()
+    answers = until(lambda: kalla.call("GET", "/api/sources")[0], lambda status: status == 200, 5)
+    assert answers == 200 and workers[1].is_running()
+    until(lambda: len(kalla.processes(*APP)), lambda found: found == 3)
+    assert asked() >= before + 20  # what a killed process has counted stays
 
 
 def access_lines(kalla: Served) -> list[dict]:

@@ -142,3 +142,25 @@ def test_only_known_statuses(chats: ChatStore, database: Database):
     session = Session(str(uuid.uuid4()), status="dancing")
     with pytest.raises(Exception, match=r"(?i)check"):
         chats.insert(session.session_id, session.to_row())
+
+
+def test_the_holder_is_asked_to_stop_and_nobody_who_comes_after_it(chats: ChatStore):
+    session_id = made(chats).session_id
+    assert not chats.ask_to_stop(session_id) and not chats.ask_to_stop(UNKNOWN) and not chats.ask_to_stop("no-uuid")
+    chats.take(session_id, "first", 60)
+    assert not chats.should_stop(session_id, "first")
+    assert chats.ask_to_stop(session_id) and chats.should_stop(session_id, "first")
+    assert chats.renew(session_id, "first", 60) and chats.should_stop(session_id, "first")
+    chats.release(session_id, "first")
+    chats.take(session_id, "second", 60)
+    assert not chats.should_stop(session_id, "second")
+
+
+def test_whoever_lost_the_lease_or_the_conversation_should_stop(chats: ChatStore):
+    session_id = made(chats).session_id
+    chats.take(session_id, "first", -1)
+    chats.ask_to_stop(session_id)
+    chats.take(session_id, "second", 60)
+    assert chats.should_stop(session_id, "first") and not chats.should_stop(session_id, "second")
+    chats.delete(session_id)
+    assert chats.should_stop(session_id, "second")
