@@ -18,6 +18,8 @@ _GROUP = re.compile(r"\(\?(?!:)")
 _LAZY = re.compile(r"(?<!\\)[*+?}]\?")
 _STACKED = re.compile(r"(?<!\\)[*+?}][*+]")
 _FLAGS = frozenset("gi")
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}|.", re.DOTALL)
+_MOST_REPEATS = 1000  # RE2's, of counts that lie within each other, multiplied
 
 
 def lower_like(node: exp.Expression, low: Lowering) -> Typed:
@@ -126,8 +128,30 @@ def _not_portable(pattern: str) -> str:
         return "two quantifiers in a row"
     if "[[." in pattern or "[[=" in pattern or "[[:<:]]" in pattern or "[[:>:]]" in pattern:
         return "a collating element or word border in brackets"
+    if _repeats(pattern) > _MOST_REPEATS:
+        return f"more than {_MOST_REPEATS} repetitions, those of groups within groups multiplied"
     try:
         re.compile(re.sub(r"\[:\w+:\]", "a", pattern))
     except (re.error, RecursionError):
         return "something that cannot be read"
     return ""
+
+
+def _repeats(pattern: str) -> int:
+    """How often the part that is repeated most may come, by counts in curly brackets alone.
+
+    >>> _repeats("(ab{2,3}){4}c{5,}")
+    12
+    """
+    atom, groups = 1, [1]  # what came last, and the most in each group that is open
+    for token in _TOKEN.finditer(pattern):
+        if token[1]:
+            atom *= max(1, int(token[2] or token[1]))
+        elif token[0] == "(":
+            groups.append(1)
+        elif token[0] == ")" and len(groups) > 1:
+            atom = groups.pop()
+        else:
+            atom = 1
+        groups[-1] = max(groups[-1], atom)
+    return max(groups)
