@@ -10,6 +10,7 @@ import atexit
 import gc
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -45,7 +46,7 @@ def serve_app(settings: Settings, sample: Path | None = None) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # see webapp.web.metrics; before the library is imported
         import webapp.app  # noqa: F401  # for the processes that are forked from this one
 
-        gc.freeze()  # the collector would touch, and so copy, what they have in common
+        _settle()
         _serve(settings, sample, Path(shared))
 
 
@@ -78,6 +79,9 @@ def _worker(settings: Settings, sample: Path | None, parent: int, shared: Path, 
     """What a process serves; ``refused`` is set when it cannot. They load one after the other: the first one is ready
     the sooner, and says alone why it cannot start."""
     end_with(parent)
+    os.setpgrp()  # the server ends its processes itself: a Ctrl-C that reaches them too, at the same time, may hang one
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # the server's, inherited, would do nothing here while the app loads
     with locked(shared / "start.lock"):
         if refused.is_set():
             raise SystemExit(CANNOT_START)
@@ -129,7 +133,7 @@ def _guarded(app: Callable[[dict[str, Any], Any], Any]) -> Callable[[dict[str, A
 
 def _settle() -> None:
     """Take what start-up made out of the garbage collector's sight: it stays, and looking through it again and again
-    would hold up requests."""
+    would hold up requests, and copy what forked processes have in common."""
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # extension modules complain about objects that are never collected

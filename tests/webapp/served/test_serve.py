@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -135,6 +136,15 @@ def test_settings_of_the_process_are_no_headers_of_a_request(tmp_path: Path) -> 
     with served(tmp_path, HTTP_X_REQUEST_ID="from-the-environment") as kalla:
         with urllib.request.urlopen(kalla.url + "/health", timeout=30) as answer:
             assert answer.headers["X-Request-Id"] != "from-the-environment"
+
+
+def test_ctrl_c_ends_all_of_it_without_a_fuss(tmp_path: Path) -> None:
+    """The terminal sends the signal to every process; none waits until it is killed."""
+    with served(tmp_path, within=("setsid",)) as kalla:
+        os.killpg(kalla.process.pid, signal.SIGINT)
+        assert kalla.process.wait(25) == 0
+    words = (tmp_path / "serve.log").read_text()
+    assert "Traceback" not in words and "leaked" not in words
 
 
 def test_an_app_that_cannot_start_says_why_and_ends(tmp_path: Path) -> None:
