@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipe import CsvFormat, Kind, format_cell, parse_filters, write_json
+from recipe import CsvFormat, Kind, parse_filters, write_json
 from webapp.context import Kalla
 from webapp.inference import Analysis, Table, analyse, settled_format
 from webapp.services.addresses import Opened, open_source
@@ -147,6 +147,8 @@ def _rows(connector: Any, filters: Any) -> tuple[list[list[str | None]], int | N
 
 def _first_rows(batches: Iterator[Any], most: int, room: int) -> tuple[list[list[str | None]], int, bool]:
     """Rows of a split, the characters they hold, and whether there are more."""
+    from connectors import cell_rows
+
     rows: list[list[str | None]] = []
     used = 0
     for batch in batches:
@@ -154,8 +156,7 @@ def _first_rows(batches: Iterator[Any], most: int, room: int) -> tuple[list[list
             if len(rows) >= most or used >= room:
                 return rows, used, True
             part = batch.slice(start, min(_STEP, most - len(rows)))
-            cells = [[format_cell(value) for value in column.to_pylist()] for column in part.columns]
-            rows += [list(row) for row in zip(*cells, strict=True)]
+            rows += cell_rows(part)
             used += part.nbytes
             if start + part.num_rows < batch.num_rows and len(rows) >= most:
                 return rows, used, True
