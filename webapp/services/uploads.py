@@ -126,6 +126,7 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
     found = look(app, upload)
     app.objects.touch(upload)  # its time begins again
     note(app, "upload.confirm", upload_id, row_count=found["row_count"])
+    _look_ahead(app, upload)
     return {
         "upload_id": upload.upload_id,
         "filename": upload.filename,
@@ -133,6 +134,15 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
         "columns": found["columns"],
         "row_count": found["row_count"],
     }
+
+
+def _look_ahead(app: Kalla, upload: Upload) -> None:
+    """A file that was sent to a conversation will be talked about in a moment: begin to read it."""
+    if app.chats.exists(upload.session_id):
+        from webapp.services import insight  # brings the engine, which other uploads need not wait for
+
+        uri = upload.uri(app.settings.uploads_bucket)
+        insight.look_ahead(app, insight.SourceRef(upload.filename, upload.source_type, uri))
 
 
 def look(app: Kalla, upload: Upload) -> dict[str, Any]:
