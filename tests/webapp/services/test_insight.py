@@ -42,7 +42,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_a_source_is_read_once_until_it_changes(parts: Kalla, written: SourceRef, data: Path, reads: list[str]):
+def test_a_source_is_read_once_until_it_changes(parts: Kalla, written: SourceRef, data: Path, reads: list[str]) -> None:
     first = for_sources(parts, written, None).left
     assert for_sources(parts, written, None).left is first
     assert (first.total_rows, first.is_whole, first.rows[0]) == (50, True, ["A-100", "100.50"])
@@ -52,7 +52,7 @@ def test_a_source_is_read_once_until_it_changes(parts: Kalla, written: SourceRef
     assert reads == ["ledger", "ledger"]
 
 
-def test_both_sides_are_analysed_once(parts: Kalla, written: SourceRef, data: Path):
+def test_both_sides_are_analysed_once(parts: Kalla, written: SourceRef, data: Path) -> None:
     other = _written(data / "bank.csv", ROWS.replace("id,", "reference,"))
     found = for_sources(parts, written, other)
     assert for_sources(parts, written, other) is found
@@ -61,7 +61,7 @@ def test_both_sides_are_analysed_once(parts: Kalla, written: SourceRef, data: Pa
 
 def test_who_asks_for_what_is_looked_at_ahead_waits_for_it(
     parts: Kalla, written: SourceRef, reads: list[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     read: Callable[..., Any] = insight._read
     began, may_end = threading.Event(), threading.Event()
 
@@ -81,11 +81,11 @@ def test_who_asks_for_what_is_looked_at_ahead_waits_for_it(
     assert len(found[0].rows) == 50 and reads == ["ledger"]
 
 
-def test_an_error_ahead_is_met_by_who_asks(parts: Kalla, data: Path, reads: list[str]):
+def test_an_error_ahead_is_met_by_who_asks(parts: Kalla, data: Path, reads: list[str]) -> None:
     ref = _written(data / "broken.csv", "a,b\n1,2,3\n")
     look_ahead(parts, ref)
     for _ in range(600):
-        if insight._AHEAD._value == 2:  # noqa: SLF001
+        if insight._AHEAD._value == 2:
             break
         time.sleep(0.05)
     with pytest.raises(KallaError, match="broken"):
