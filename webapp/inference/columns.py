@@ -124,6 +124,7 @@ class Analysis:
     links: tuple[Link, ...]
     keys: tuple[tuple[Link, ...], ...]
     memory: dict[str, Any] = field(default_factory=dict, repr=False)  # of drafts, by verdicts
+    companions: dict[Any, Any] = field(default_factory=dict, repr=False)  # what agrees beside a key, see fitting
 
     @property
     def left(self) -> Table:

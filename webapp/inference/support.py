@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cpdist
 
 from webapp.inference.columns import Columns
 from webapp.inference.model import Link
@@ -113,7 +115,7 @@ def _texts(
     lefts, rights = left.table.column(one), right.table.column(other)
 
     def alike(some: Sequence[RowPair]) -> float | None:
-        found = [similarity(lefts[a], rights[b]) for a, b in some if lefts[a] is not None and rights[b] is not None]
+        found = similarities([(lefts[a], rights[b]) for a, b in some])
         return sum(found) / len(found) if found else None
 
     shares = [alike(pairs), alike(others)]
@@ -125,6 +127,16 @@ def similarity(one: str | None, other: str | None) -> float:
     if one is None or other is None:
         return 0.0
     return float(Levenshtein.normalized_similarity(one.upper(), other.upper()))
+
+
+def similarities(pairs: Iterable[tuple[str | None, str | None]]) -> list[float]:
+    """``similarity`` of the pairs that have both texts."""
+    both = [(one.upper(), other.upper()) for one, other in pairs if one is not None and other is not None]
+    if not both:
+        return []
+    ones, others = zip(*both, strict=True)
+    found: list[float] = cpdist(ones, others, scorer=Levenshtein.normalized_similarity, dtype=np.float64).tolist()
+    return found
 
 
 def _share(flags: Iterable[bool | None]) -> float | None:
