@@ -288,8 +288,12 @@ def _keys(numbered: _Numbered, links: Sequence[Link]) -> tuple[tuple[Link, ...],
             continue
         if not _is_reference(grown, left, right) and (shares.partners > 1.05 or shares.share < _NAMES_SHARE):
             continue
-        borne_out = agreement(joined(grown, left, right, 4000), left, right, grown)
-        if borne_out is not None and borne_out < 0.1 and all(_is_counter(link, left, right) for link in grown):
+        others = [link for link in grown if not _is_counter(link, left, right)]
+        # What a running number adds shows beside pairs that the rest of the key joins: two lists of the same customers
+        # agree in their names whatever is numbered alike.
+        chance = joined(others, left, right, 4000) if 0 < len(others) < len(grown) else None
+        borne_out = agreement(joined(grown, left, right, 4000), left, right, grown, chance)
+        if borne_out is not None and borne_out < 0.1 and len(others) < len(grown):
             continue
         plainness = 1 - 0.02 * len(grown) - 0.01 * sum(link.op != "eq" for link in grown)
         scored.append((shares.share * plainness * (0.3 + 0.7 * (1.0 if borne_out is None else borne_out)), grown))
@@ -310,12 +314,12 @@ def _is_reference(key: Sequence[Link], left: Columns, right: Columns) -> bool:
 
 def _is_counter(link: Link, left: Columns, right: Columns) -> bool:
     """Whether both columns hold dense running numbers, which two lists share without having anything in common."""
-    for keys in link_keys(link, left, right):
+    for side, keys in zip((left, right), link_keys(link, left, right), strict=True):
         found = {key for key in keys if key is not None}
         if not all(key.isascii() and key.isdigit() and len(key) < 12 for key in found):
             return False
         numbers = [int(key) for key in found]
-        if max(numbers) - min(numbers) >= 4 * len(numbers):
+        if max(numbers) - min(numbers) >= 4 * len(numbers) / _read(side.table):
             return False
     return True
 

@@ -36,18 +36,31 @@ class Companion:
         return self.near - self.by_chance
 
 
-def agreement(pairs: Sequence[RowPair], left: Columns, right: Columns, links: Iterable[Link]) -> float | None:
-    """The best lift of any two columns beside the links; None where no two can be compared or no pair is there."""
-    found = companions(pairs, left, right, links)
+def agreement(
+    pairs: Sequence[RowPair],
+    left: Columns,
+    right: Columns,
+    links: Iterable[Link],
+    chance: Sequence[RowPair] | None = None,
+) -> float | None:
+    """The best lift of any two columns beside the links; None where no two can be compared or no pair is there.
+    ``chance`` are pairs to compare with, in place of the same records put together at random."""
+    found = companions(pairs, left, right, links, chance)
     return max((companion.lift for companion in found), default=None)
 
 
-def companions(pairs: Sequence[RowPair], left: Columns, right: Columns, links: Iterable[Link] = ()) -> list[Companion]:
+def companions(
+    pairs: Sequence[RowPair],
+    left: Columns,
+    right: Columns,
+    links: Iterable[Link] = (),
+    chance: Sequence[RowPair] | None = None,
+) -> list[Companion]:
     """Every two columns of one kind with how well they agree over the pairs, best first within a kind."""
-    some = list(pairs[:: max(1, len(pairs) // _LOOK)])[:_LOOK]
+    some = _some(pairs)
     if not some:
         return []
-    others = shuffled(some)
+    others = _some(chance) if chance else shuffled(some)
     used = {(link.left_col, link.right_col) for link in links}
     found = [_amounts(one, other, left, right, some, others) for one in left.amounts for other in right.amounts]
     found += [_dates(one, other, left, right, some, others) for one in left.dates for other in right.dates]
@@ -58,6 +71,10 @@ def companions(pairs: Sequence[RowPair], left: Columns, right: Columns, links: I
         if (one, other) not in used
     ]
     return sorted((c for c in found if c is not None), key=lambda c: (c.kind, -c.lift, c.left_col, c.right_col))
+
+
+def _some(pairs: Sequence[RowPair]) -> list[RowPair]:
+    return list(pairs[:: max(1, len(pairs) // _LOOK)])[:_LOOK]
 
 
 def _compared_texts(side: Columns) -> list[str]:
