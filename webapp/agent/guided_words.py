@@ -16,6 +16,7 @@ HELLO = (
 )
 SEND_BOTH = "Send me both files, one for each side: CSV, Parquet or XLSX, each with a line of column names."
 SEND_ANOTHER = "Now send me the other file."
+CHOOSE_ANOTHER = "Now choose the other source, or send a file."
 CAN_SAY = (
     "Here I understand a few plain requests: “use another file”, “swap the sides”, “only 2026”, “only March 2026”, "
     "“amounts over 100”, “currency is EUR” (a column and a value), “all rows”, “other pairs”, “go on”. To change the "

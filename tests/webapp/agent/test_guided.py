@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,3 +171,15 @@ def test_approval_saves_and_runs_the_sample(guided: Guided) -> None:
     answer = guided.reply(result, "approve")
     assert (answer["phase"], answer["status"]) == ("execution", "running")
     assert card(answer, "progress")
+
+
+def test_both_sources_are_chosen_from_the_list(guided: Guided, data: Path) -> None:
+    for alias, table in (("books", LEFT), ("bank", RIGHT)):
+        (data / f"{alias}.csv").write_text(csv_of(table), encoding="utf-8")
+        guided.app.sources.put(alias, str(data / f"{alias}.csv"), "csv")
+    answer = guided.say("hello")
+    for alias, side in (("books", "left"), ("bank", "right")):
+        asked = card(answer, "select")
+        assert asked["data"]["side"] == side
+        answer = guided.reply(asked, "select", value=alias)
+    assert card(answer, "match_proposal")
