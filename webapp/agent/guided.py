@@ -380,7 +380,7 @@ class _Turn:
         except ValueError as error:
             return Step(str(error))
         if self._done("build_recipe"):
-            return Step(words.rule_found(found))
+            return Step(words.RULE_FOUND)  # the card beside it says it all
         if not self._called("infer_rules"):
             names = [list(dict.fromkeys(getattr(rule, f"{side}_col") for rule in found.rules)) for side in SIDES]
             return Step("", (_call("infer_rules", left_columns=names[0], right_columns=names[1]),), TOOLS)
