@@ -14,6 +14,7 @@ from connectors.errors import (
 )
 from connectors.folders import ObjectFolder, is_object_address
 from connectors.local_files import sha256_file
+from connectors.previews import cell_rows
 from connectors.registry import connector_for, connector_types, load_driver
 from connectors.s3.settings import S3Settings
 from connectors.stores import bucket_of
@@ -42,6 +43,7 @@ __all__ = [
     "Split",
     "WorkbookError",
     "bucket_of",
+    "cell_rows",
     "connector_for",
     "connector_types",
     "is_object_address",

@@ -22,6 +22,13 @@ def preview_of(columns: Schema, batches: Iterable[pa.RecordBatch], limit: int) -
 
 
 def cell_rows(batch: pa.RecordBatch) -> list[list[str | None]]:
-    """The rows of a batch as cell texts."""
-    columns = [[format_cell(value) for value in column.to_pylist()] for column in batch.columns]
+    """The rows of a batch as cell texts (``recipe.format_cell``), NULL as None."""
+    columns = [_texts(column) for column in batch.columns]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    if pa.types.is_string(column.type):  # a twentieth of the time of a value at a time
+        texts: list[str | None] = column.to_numpy(zero_copy_only=False).tolist()
+        return texts
+    return [format_cell(value) for value in column.to_pylist()]

@@ -99,6 +99,11 @@ def write_json(value: object, *, indent: int | None = None, sort_keys: bool = Fa
     >>> write_json({"value": Decimal("100.00")})
     '{"value": 100.00}'
     """
+    if indent is None:
+        try:  # many times as fast, and the same text, where no Decimal is
+            return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
+        except TypeError:
+            pass
     return _write(value, indent, sort_keys, "\n" if indent is not None else "")
 
 

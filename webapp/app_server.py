@@ -96,6 +96,7 @@ def _worker(settings: Settings, sample: Path | None, parent: int, shared: Path, 
 
 
 def _loaded(settings: Settings, sample: Path | None) -> Any:
+    from webapp import warm_up
     from webapp.context import EXTENSION
     from webapp.seed import seed_sample
     from webapp.services.sweeper import Sweeper
@@ -107,6 +108,7 @@ def _loaded(settings: Settings, sample: Path | None) -> Any:
         seed_sample(app.extensions[EXTENSION], sample)
     Sweeper(app.extensions[EXTENSION]).start()
     _settle()
+    warm_up.start(app)
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ from connectors.stores import address_of
 from recipe import Column, CsvFormat, CsvSource, CsvUploadSource, FilterCondition, Kind, Ragged, S3Source, Schema
 
 _BATCH_ROWS = 1 << 16
+_COUNTERS = 2  # threads that count a file
+_LEAST_RANGE = 8 << 20  # bytes that are worth a thread
 _RAGGED = b"kalla.ragged_rows"
 
 
@@ -85,10 +88,24 @@ class CsvConnector(Connector):
                 yield from _batches(narrowed(keep(parsed.batch), columns), parsed.ragged)
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
-        return sum(batch.num_rows for batch in self._all(filters))
+        return self.preview(0, filters).total_rows
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        return preview_of(self.schema(), self._all(filters), limit)
+        """Counting reads all of the file: ranges of a long one beside each other."""
+        columns = self.schema()
+        with self.open_snapshot() as snapshot:
+            size = int(snapshot.identity["size"])
+            splits = self.plan_splits(snapshot, max(1, min(_COUNTERS, size // _LEAST_RANGE)))
+
+            def counted(split: Split) -> Preview:
+                return preview_of(columns, self.read(snapshot, split, filters), limit)
+
+            if len(splits) == 1:
+                return counted(splits[0])
+            with ThreadPoolExecutor(_COUNTERS) as pool:
+                parts = list(pool.map(counted, splits))
+        rows = [row for part in parts for row in part.rows]
+        return Preview(columns, rows[:limit], sum(part.total_rows for part in parts))
 
     def estimated_rows(self) -> int | None:
         """The rows that the file would have if all were as long as those of the sample; None for a packed
@@ -106,11 +123,6 @@ class CsvConnector(Connector):
     def content_hash(self) -> str | None:
         """SHA-256 of a local file, as hex; reads it once."""
         return self.file.content_hash()
-
-    def _all(self, filters: Sequence[FilterCondition]) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters)
 
     def _layout(self) -> Layout:
         return read_layout(self.file, self.format)

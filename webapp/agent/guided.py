@@ -305,6 +305,8 @@ class _Turn:
         text = self._about(here[0].alias, "left" if self.session.place("left") else "right")
         if self.session.sources_list is None and not self._called("list_sources"):
             return Step("", (_call("list_sources"),), TOOLS)
+        if not here[0].is_upload:  # the engine asks for the other one with the same list
+            return Step(f"{text} {words.CHOOSE_ANOTHER}")
         side = "right" if self.session.place("left") else "left"
         asked = _call("request_file_upload", message=words.SEND_ANOTHER, side=side)
         return Step(text, (asked,), TOOLS)
@@ -378,7 +380,7 @@ class _Turn:
         except ValueError as error:
             return Step(str(error))
         if self._done("build_recipe"):
-            return Step(words.rule_found(found))
+            return Step(words.RULE_FOUND)  # the card beside it says it all
         if not self._called("infer_rules"):
             names = [list(dict.fromkeys(getattr(rule, f"{side}_col") for rule in found.rules)) for side in SIDES]
             return Step("", (_call("infer_rules", left_columns=names[0], right_columns=names[1]),), TOOLS)

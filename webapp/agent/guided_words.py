@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from webapp.inference import Analysis, Draft, Profile, Table
+from webapp.inference import Analysis, Profile, Table
 from webapp.inference.columns import Columns
 from webapp.inference.sentences import counted, joined
 
@@ -16,6 +16,7 @@ HELLO = (
 )
 SEND_BOTH = "Send me both files, one for each side: CSV, Parquet or XLSX, each with a line of column names."
 SEND_ANOTHER = "Now send me the other file."
+CHOOSE_ANOTHER = "Now choose the other source, or send a file."
 CAN_SAY = (
     "Here I understand a few plain requests: “use another file”, “swap the sides”, “only 2026”, “only March 2026”, "
     "“amounts over 100”, “currency is EUR” (a column and a value), “all rows”, “other pairs”, “go on”. To change the "
@@ -86,20 +87,7 @@ def common(analysis: Analysis) -> str:
 ASK = "I will show you pairs, one after the other. Tell me whether the two records belong together."
 
 
-def rule_found(draft: Draft) -> str:
-    """The rule and what it finds, with all that is uncertain."""
-    figures = draft.figures
-    read = " I read" if figures.is_sample else ""
-    counts = (
-        f"Of the {counted(figures.left_total, 'left record')}{read} {figures.matched_left:,} find a partner, of the "
-        f"{counted(figures.right_total, 'right record')}{read} {figures.matched_right:,}."
-    )
-    if figures.is_sample:
-        counts += (
-            " The sources are longer than what I read of them, so most partners lie outside; the run looks at all."
-        )
-    parts = [draft.match_description, counts, *draft.ambiguities, *draft.notes]
-    return " ".join(parts) + " Is this the rule you want?"
+RULE_FOUND = "This is the rule that your answers speak for. Is it the one you want?"
 
 
 def sample_result(output: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recipe import is_alias, mask_uri
@@ -70,16 +71,18 @@ def side_for(session: Session, place: Place, wanted: str | None) -> str:
 
 def ref(app: Kalla, session: Session, side: str) -> SourceRef | None:
     """Where the rows of a side are; None while it has no source."""
+    place = session.place(side)
+    return None if place is None else ref_of(app, place, session.scope(side) or ())
+
+
+def ref_of(app: Kalla, place: Place, conditions: Sequence[Mapping[str, Any]] = ()) -> SourceRef:
+    """Where the rows of a source are that meet the conditions. Raises ServiceError ``source.not_found``."""
     from webapp.services.insight import SourceRef
 
-    place = session.place(side)
-    if place is None:
-        return None
-    filters = tuple(session.scope(side) or ())
     if place.uri is not None:
-        return SourceRef(place.alias, place.source_type, place.uri, filters)
+        return SourceRef(place.alias, place.source_type, place.uri, tuple(conditions))
     record = stored(app, place.alias)
-    return SourceRef(place.alias, record.source_type, record.uri, filters)
+    return SourceRef(place.alias, record.source_type, record.uri, tuple(conditions))
 
 
 def insight_of(app: Kalla, session: Session) -> Insight:

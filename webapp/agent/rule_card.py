@@ -64,6 +64,7 @@ def _known(session: Session, analysis: Analysis, match_sql: str, limits: Sequenc
                     {name: value for name, value in asdict(rule).items() if name in (*_MEMBERS, "counter_examples")}
                     for rule in found.rules
                 ],
+                "choice": found.choice,
                 "figures": asdict(found.figures),
                 "curve": None if found.curve is None else asdict(found.curve),
                 "ambiguities": [*found.ambiguities, *found.notes],

@@ -7,12 +7,12 @@ from typing import Any
 
 from webapp.agent.cards import withdraw
 from webapp.agent.context import ToolContext, ToolError
-from webapp.agent.places import attached_by_uri, entry_of, insight_of, place_of, ref, side_for
+from webapp.agent.places import attached_by_uri, entry_of, insight_of, place_of, ref_of, side_for
 from webapp.agent.session import SIDES, Place, Row, Session
 from webapp.agent.tools import GetSourcePreview, ListSources, LoadScoped, RequestFileUpload
 from webapp.inference import Table, choose_samples, profile
 from webapp.services import previews, sources
-from webapp.services.insight import SourceRef, for_sources
+from webapp.services.insight import for_sources, look_ahead
 
 SAMPLE_ROWS, MOST_SAMPLE_ROWS = 200, 1000
 CARD_ROWS = 20
@@ -42,6 +42,7 @@ def get_source_preview(context: ToolContext, given: GetSourcePreview) -> dict[st
     if place.uri is not None:
         found = previews.preview_upload(app, place.alias, place.uri, given.limit)
     else:
+        _look_beside(context, side, place)
         found = previews.preview_source(app, place.alias, given.limit)
     known = Place(**{**vars(place), "columns": found["columns"], "total_rows": found["total_rows"]})
     known.personal = _personal(context, known)
@@ -56,12 +57,18 @@ def get_source_preview(context: ToolContext, given: GetSourcePreview) -> dict[st
 
 def _personal(context: ToolContext, place: Place) -> list[str]:
     """Names of the columns whose values look personal."""
-    alone = Session(context.session.session_id)
-    alone.working.sides["left"] = place
-    source = ref(context.app, alone, "left")
-    assert source is not None, "the side has just been set"
-    table = for_sources(context.app, source, None).left
+    table = for_sources(context.app, ref_of(context.app, place), None).left
     return [column.name for column in profile(table).columns if column.looks_personal]
+
+
+def _look_beside(context: ToolContext, side: str, place: Place) -> None:
+    """Read the sources while the preview counts the records of this one."""
+    session = context.session
+    refs = [ref_of(context.app, place)]
+    other = SIDES[1 - SIDES.index(side)]
+    if (beside := session.place(other)) is not None:
+        refs.insert(SIDES.index(other), ref_of(context.app, beside, session.scope(other) or ()))
+    look_ahead(context.app, *refs)
 
 
 def _give_side(context: ToolContext, side: str, place: Place) -> None:
@@ -91,23 +98,45 @@ def load_scoped(context: ToolContext, given: LoadScoped) -> dict[str, Any]:
     place = session.place(side)
     assert place is not None, "its alias has been found"
     limit = min(given.limit, MOST_SAMPLE_ROWS)
-    asked: dict[str, Any] = {"conditions": given.conditions, "limit": limit}
-    if place.uri is not None:
-        asked["csv_uri"] = place.uri
-    found = previews.load_scoped(context.app, place.alias, asked)
+    if given.conditions or place.total_rows is None:
+        found = _scoped(context, place, given.conditions, limit)
+    else:  # all rows: the preview has counted them
+        found = {"columns": place.columns, "total_rows": place.total_rows}
     if found["total_rows"] == 0:
-        raise ToolError(f"No row of {place.alias} meets these conditions, so the sample stays as it was. Loosen them.")
+        raise ToolError(_no_rows(place.alias, given.conditions))
     if session.judged_pairs and given.conditions != (session.scope(side) or []):
         session.clear_from("demonstration")
         withdraw(session, *_DEPENDENT)
         context.say("The rows are chosen anew, so the pairs and the rule found before are gone.")
-    names = [column["name"] for column in found["columns"]]
-    rows = [dict(zip(names, row, strict=True)) for row in found["rows"]]
+    names = place.column_names
     place.total_rows = found["total_rows"] if not given.conditions else place.total_rows
+    rows = None
+    if "rows" in found:
+        rows = [dict(zip(names, row, strict=True)) for row in found["rows"]]
     _sample(context, side, rows, given.conditions, limit, total=found["total_rows"])
     sample = session.sample(side) or []
-    rows_given = [[row[name] for name in names] for row in sample]
-    return {**found, "rows": rows_given, "preview_rows": len(rows_given), "side": side}
+    return {
+        "alias": place.alias,
+        "columns": found["columns"],
+        "rows": [[row[name] for name in names] for row in sample],
+        "total_rows": found["total_rows"],
+        "preview_rows": len(sample),
+        "side": side,
+    }
+
+
+def _scoped(context: ToolContext, place: Place, conditions: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """The rows that meet the conditions, counted by the runner."""
+    asked: dict[str, Any] = {"conditions": conditions, "limit": limit}
+    if place.uri is not None:
+        asked["csv_uri"] = place.uri
+    return previews.load_scoped(context.app, place.alias, asked)
+
+
+def _no_rows(alias: str, conditions: list[dict[str, Any]]) -> str:
+    if conditions:
+        return f"No row of {alias} meets these conditions, so the sample stays as it was. Loosen them."
+    return f"{alias} holds no rows, so there is nothing to compare."
 
 
 def _owner(session: Session, alias: str) -> str:
@@ -132,10 +161,10 @@ def _sample(
     session.set_sample(side, rows or [], conditions)
     other = SIDES[1 - SIDES.index(side)]
     if session.place(other) is None or session.sample(other) is None:
-        if rows is None:  # a file that is alone so far
+        if rows is None:  # alone so far
             table = _alone(context, side)
             session.set_sample(side, _rows(table, range(min(limit, len(table.rows)))), conditions)
-        else:
+        if total is not None:
             _show(context, side, total)
         return
     insight = insight_of(context.app, session)
@@ -147,9 +176,9 @@ def _sample(
 
 
 def _alone(context: ToolContext, side: str) -> Table:
-    source = ref(context.app, context.session, side)
-    assert isinstance(source, SourceRef)
-    return for_sources(context.app, source, None).left
+    place = context.session.place(side)
+    assert place is not None, "a sample is of a source"
+    return for_sources(context.app, ref_of(context.app, place, context.session.scope(side) or ()), None).left
 
 
 def _rows(table: Table, indices: Sequence[int]) -> list[Row]:

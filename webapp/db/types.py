@@ -88,10 +88,21 @@ def to_json(value: object) -> str:
 
     Raises ServiceError ``request.too_large`` for a text that could not be read back.
     """
-    text = write_json(_clean_all(value))
+    text = write_json(value)
+    if not _is_storable(text):
+        text = write_json(_clean_all(value))
     if len(text) > MAX_JSON_CHARACTERS:
         raise ServiceError("This is too much for one entry of the app database.", code="request.too_large")
     return text
+
+
+def _is_storable(text: str) -> bool:
+    """Whether ``clean`` has nothing to do in any text of a JSON text; a doubt counts as no."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return "\\u0000" not in text
 
 
 def from_json(text: str) -> Any:

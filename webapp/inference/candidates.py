@@ -40,7 +40,8 @@ class Candidate:
 def candidates(fitted: Fit, sides: tuple[Columns, Columns]) -> list[Candidate]:
     """Every candidate among the rows of two sides, in row order, up to a bound."""
     pairs = joined(fitted.key, *sides, most=_MOST) if fitted.key else _same_amount(fitted, sides)
-    inside = [pair for pair in pairs if all(holds(rule, sides, *pair) for rule in fitted.conditions)]
+    rules = [rule for rule in fitted.conditions if not (fitted.key and rule.is_key)]  # a key holds where it joins
+    inside = [pair for pair in pairs if all(holds(rule, sides, *pair) for rule in rules)]
     counts = Counter(left for left, _ in inside), Counter(right for _, right in inside)
     known = set(inside)
     found = []

@@ -27,6 +27,7 @@ class Columns:
     _holds: dict[tuple[str, str], bool] = field(default_factory=dict)
     _keys: dict[tuple[str, str, bool], list[str | None]] = field(default_factory=dict)
     _key_sets: dict[tuple[str, str, bool], frozenset[str]] = field(default_factory=dict)
+    _some: dict[tuple[str, str, bool], tuple[int, list[str]]] = field(default_factory=dict)
 
     def numbers(self, name: str) -> list[Decimal | None]:
         """The exact numbers of a column, currency signs taken off where it has any."""
@@ -42,14 +43,16 @@ class Columns:
         return self._days[name]
 
     def keys(self, name: str, pattern: str = EXACT, strip_zeros: bool = False) -> list[str | None]:
-        """The comparable form of a column's cells; EXACT leaves them as they are."""
+        """The comparable form of a column's cells; EXACT leaves them as they are. The same list where leading zeros
+        make no difference."""
         if pattern == EXACT:
             return self.table.column(name)
         wanted = (name, pattern, strip_zeros)
         if wanted not in self._keys:
             if strip_zeros:
                 plain = self.keys(name, pattern)
-                self._keys[wanted] = [key and (key.lstrip("0") or key[:1]) for key in plain]
+                has_zeros = any(key and key[0] == "0" for key in plain)
+                self._keys[wanted] = [key and (key.lstrip("0") or key[:1]) for key in plain] if has_zeros else plain
             else:
                 self._keys[wanted] = _read_keys(self.table.column(name), pattern)
         return self._keys[wanted]
@@ -60,6 +63,15 @@ class Columns:
         if wanted not in self._key_sets:
             self._key_sets[wanted] = frozenset(key for key in self.keys(*wanted) if key is not None)
         return self._key_sets[wanted]
+
+    def some_keys(self, most: int, name: str, pattern: str, strip_zeros: bool) -> tuple[int, list[str]]:
+        """About ``most`` rows at equal distances: how many, and the comparable forms of those that have one."""
+        wanted = (name, pattern, strip_zeros)
+        if wanted not in self._some:
+            keys = self.keys(*wanted)
+            look = keys[:: max(1, len(keys) // most)]
+            self._some[wanted] = len(look), [key for key in look if key is not None]
+        return self._some[wanted]
 
     def holds(self, name: str, pattern: str) -> bool:
         """Whether at least a few of the column's cells hold what the pattern finds; looks at some of them."""
@@ -99,10 +111,7 @@ class Columns:
 
 
 def _read_keys(cells: list[str | None], pattern: str) -> list[str | None]:
-    known: dict[str | None, str | None] = {}
-    for cell in cells:
-        if cell not in known:
-            known[cell] = key_of(cell, pattern, strip_zeros=False)
+    known = {cell: key_of(cell, pattern, strip_zeros=False) for cell in set(cells)}
     return [known[cell] for cell in cells]
 
 
@@ -115,6 +124,7 @@ class Analysis:
     links: tuple[Link, ...]
     keys: tuple[tuple[Link, ...], ...]
     memory: dict[str, Any] = field(default_factory=dict, repr=False)  # of drafts, by verdicts
+    companions: dict[Any, Any] = field(default_factory=dict, repr=False)  # what agrees beside a key, see fitting
 
     @property
     def left(self) -> Table:

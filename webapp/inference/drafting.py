@@ -15,7 +15,7 @@ from webapp.inference.gaps import plain
 from webapp.inference.links import analyse
 from webapp.inference.model import Draft, Figures, Profile, Rule, Table, Verdicts
 from webapp.inference.rules import scored
-from webapp.inference.sentences import counted, description, with_sentence
+from webapp.inference.sentences import choice, counted, description, with_sentence
 from webapp.inference.statements import Statement, match_sql
 from webapp.inference.support import RowPair
 
@@ -102,6 +102,7 @@ def _drafted(found: Analysis, verdicts: Verdicts, tolerance: str | None) -> Draf
         figures=_figures(judgement.pairs, found),
         curve=curve,
         notes=tuple(_notes(proven, statement, found)),
+        choice=choice(statement.closest) if statement.one_to_one else "",
     )
 
 

@@ -14,7 +14,7 @@ from webapp.inference.links import joined
 from webapp.inference.model import Link, Pair, Rule, Table, Verdicts
 from webapp.inference.references import key_of
 from webapp.inference.sentences import link_rule, with_sentence
-from webapp.inference.support import Companion, RowPair, companions, shuffled, similarity
+from webapp.inference.support import Companion, RowPair, companions, shuffled, similarities, similarity
 from webapp.inference.values import days_apart
 
 _EVIDENCE = 4000  # pairs that limits are found from
@@ -116,9 +116,7 @@ def link_holds(link: Link, one: str | None, other: str | None) -> bool:
 
 def _with_key(analysis: Analysis, key: tuple[Link, ...], judged: Judged) -> Fit:
     sides = analysis.sides
-    pairs = joined(key, *sides, most=_EVIDENCE * 4)
-    evidence = tuple(pairs[:: max(1, len(pairs) // _EVIDENCE)])
-    found = companions(evidence, *sides, key)
+    evidence, found = _spoken_for(analysis, key)
     amount = best(found, "amount", 0.3)
     amounts, limit = (None, None) if amount is None else _amount_rule(amount, evidence, sides, judged, key)
     dates = best(found, "date", 0.1)
@@ -127,6 +125,16 @@ def _with_key(analysis: Analysis, key: tuple[Link, ...], judged: Judged) -> Fit:
     if dates is not None and (narrowed := _narrowing_days(dates, conditions, judged)) is not None:
         conditions.append(narrowed)
     return Fit(key, tuple(conditions), closest, amount, limit, evidence)
+
+
+def _spoken_for(analysis: Analysis, key: tuple[Link, ...]) -> tuple[tuple[RowPair, ...], list[Companion]]:
+    """Pairs that a key joins and what agrees in them, whatever was judged; found once."""
+    if key not in analysis.companions:
+        pairs = joined(key, *analysis.sides, most=_EVIDENCE * 4)
+        evidence = tuple(pairs[:: max(1, len(pairs) // _EVIDENCE)])
+        analysis.companions[key] = evidence, companions(evidence, *analysis.sides, key)
+    evidence, found = analysis.companions[key]
+    return evidence, found
 
 
 def best(found: Sequence[Companion], kind: str, least: float) -> Companion | None:
@@ -310,8 +318,7 @@ def _text_rule(
 ) -> Rule:
     lefts, rights = sides[0].table.column(texts.left_col), sides[1].table.column(texts.right_col)
     alike, others = (
-        [similarity(lefts[i], rights[j]) for i, j in pairs if lefts[i] is not None and rights[j] is not None]
-        for pairs in (evidence[:1500], chance[:1500])
+        similarities((lefts[i], rights[j]) for i, j in pairs) for pairs in (evidence[:1500], chance[:1500])
     )
     level = separating(alike, others)
     return with_sentence(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from webapp.inference.columns import EXACT, Analysis, Columns
 from webapp.inference.model import Link, Table
@@ -35,12 +37,14 @@ class _View:
 def analyse(left: Table, right: Table) -> Analysis:
     """Profiles, links and keys of two sides. Looks at the rows read only; deterministic."""
     sides = Columns(left, profile(left)), Columns(right, profile(right))
-    links = find_links(*sides)
-    return Analysis(sides, links, find_keys(*sides, links))
+    numbered = _Numbered(*sides)
+    links = _links(numbered)
+    return Analysis(sides, links, _keys(numbered, links))
 
 
-def find_links(left: Columns, right: Columns) -> tuple[Link, ...]:
+def _links(numbered: _Numbered) -> tuple[Link, ...]:
     """Pairs of columns that share values, best first: one link for each pair of columns."""
+    left, right = numbered.left, numbered.right
     if not left.table.rows or not right.table.rows:
         return ()
     pools = _patterns(left), _patterns(right)
@@ -54,7 +58,7 @@ def find_links(left: Columns, right: Columns) -> tuple[Link, ...]:
         if at not in best or score > best[at][0] * 1.03:  # a looser form must find clearly more
             best[at] = score, link
     ranked = sorted(best.values(), key=lambda item: (-item[0], item[1].left_col, item[1].right_col))[:_MOST_LINKS]
-    counted = [measured(left, right, (link,)) for _, link in ranked]
+    counted = [numbered.measured((link,)) for _, link in ranked]
     links = [_with(link, shares) for (_, link), shares in zip(ranked, counted, strict=True)]
     return tuple(sorted(links, key=lambda link: -_worth(link)))
 
@@ -104,17 +108,16 @@ def _comparisons(
 
 def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Link, float] | None:
     """The link and how good it is, from some rows of each side against all of the other."""
-    lefts, rights = _keys(left, one), _keys(right, other)
-    left_set, right_set = (
-        side.key_set(view.column, view.pattern, view.strip_zeros) for side, view in ((left, one), (right, other))
-    )
+    views = (left, one), (right, other)
+    if one.strip_zeros and not any(_has_zeros(side, view) for side, view in views):
+        return None  # finds what the same view with zeros has found
+    left_set, right_set = (_key_set(side, view) for side, view in views)
     shares = []
-    for keys, known in ((lefts, right_set), (rights, left_set)):
-        probe = keys[:: max(1, len(keys) // _PROBE)]
-        filled = [key for key in probe if key is not None]
-        if len(filled) < min(3, len(probe)) or len(filled) < 0.02 * len(probe):
+    for (side, view), known in zip(views, (right_set, left_set), strict=True):
+        looked, filled = side.some_keys(_PROBE, view.column, view.pattern, view.strip_zeros)
+        if len(filled) < min(3, looked) or len(filled) < 0.02 * looked:
             return None
-        shares.append(sum(key in known for key in filled) / len(probe))
+        shares.append(sum(map(known.__contains__, filled)) / looked)
     shares = [share / _read(side.table) for share, side in zip(shares, (right, left), strict=True)]
     if max(shares) < _LEAST_SHARE:
         return None
@@ -134,7 +137,7 @@ def _probe(left: Columns, right: Columns, one: _View, other: _View) -> tuple[Lin
         right_pattern=_text(other),
         strip_zeros=one.strip_zeros,
     )
-    spread = distinct / min(len(lefts), len(rights))
+    spread = distinct / min(len(left.table.rows), len(right.table.rows))
     return link, max(shares) * (0.2 + spread)
 
 
@@ -150,8 +153,8 @@ def _text(view: _View) -> str:
     return "" if view.pattern == EXACT else view.pattern
 
 
-def _keys(side: Columns, view: _View) -> list[str | None]:
-    return side.keys(view.column, view.pattern, view.strip_zeros)
+def _has_zeros(side: Columns, view: _View) -> bool:
+    return side.keys(view.column, view.pattern, True) is not side.keys(view.column, view.pattern)
 
 
 def _key_set(side: Columns, view: _View) -> frozenset[str]:
@@ -170,29 +173,29 @@ def link_keys(link: Link, left: Columns, right: Columns) -> tuple[list[str | Non
 
 def joined(links: Sequence[Link], left: Columns, right: Columns, most: int = 200_000) -> list[tuple[int, int]]:
     """Row numbers of the pairs whose every link holds, up to ``most``."""
-    lefts, rights = composite(links, left, right)
-    places: dict[tuple[str, ...], list[int]] = {}
+    lefts, rights = _composite(links, left, right)
+    places: dict[object, list[int]] = {}
     for at, key in enumerate(rights):
         if key is not None:
             places.setdefault(key, []).append(at)
     pairs: list[tuple[int, int]] = []
     for at, key in enumerate(lefts):
-        if key is not None:
-            pairs += [(at, other) for other in places.get(key, ())]
+        if key is not None and key in places:
+            pairs += [(at, other) for other in places[key]]
             if len(pairs) >= most:
                 break
     return pairs
 
 
-def composite(
-    links: Sequence[Link], left: Columns, right: Columns
-) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...] | None]]:
-    """The tuples that links compare, for each row of both sides; None where a part is NULL."""
+def _composite(links: Sequence[Link], left: Columns, right: Columns) -> tuple[Sequence[object], Sequence[object]]:
+    """What links compare, for each row of both sides; None where a part is NULL."""
     columns = [link_keys(link, left, right) for link in links]
+    if len(columns) == 1:
+        return columns[0]
     return _tuples([one for one, _ in columns]), _tuples([other for _, other in columns])
 
 
-def _tuples(columns: Iterable[Sequence[str | None]]) -> list[tuple[str, ...] | None]:
+def _tuples(columns: Iterable[Sequence[str | None]]) -> list[tuple[str | None, ...] | None]:
     return [None if None in key else key for key in zip(*columns, strict=True)]
 
 
@@ -210,22 +213,59 @@ class Measured:
         return max(self.share_left, self.share_right)
 
 
-def measured(left: Columns, right: Columns, links: Sequence[Link]) -> Measured:
-    """How many records the links join together."""
-    if len(links) == 1:
-        lefts, rights = link_keys(links[0], left, right)
-    else:
-        lefts, rights = composite(links, left, right)  # type: ignore[assignment]
-    counts = Counter(key for key in lefts if key is not None), Counter(key for key in rights if key is not None)
-    shared = counts[0].keys() & counts[1].keys()
-    found = sum(counts[0][key] for key in shared), sum(counts[1][key] for key in shared)
-    pairs = sum(counts[0][key] * counts[1][key] for key in shared)
-    shares = [
-        min(1.0, found[at] / max(1, len(side.table.rows)) / _read(other.table))
-        for at, (side, other) in enumerate(((left, right), (right, left)))
-    ]
-    partners = pairs / max(1, min(found)) if shared else 0.0
-    return Measured(round(shares[0], 4), round(shares[1], 4), round(partners, 3))
+_Numbers = npt.NDArray[np.int64]
+
+
+class _Numbered:
+    """Two sides with the comparable forms of links as numbers: equal ones for equal forms, -1 for NULL. Several links
+    together are then compared as fast as one."""
+
+    def __init__(self, left: Columns, right: Columns) -> None:
+        self.left, self.right = left, right
+        self._known: dict[tuple[object, ...], tuple[_Numbers, _Numbers, int]] = {}
+
+    def measured(self, links: Sequence[Link]) -> Measured:
+        """How many records the links join together."""
+        lefts, rights = self._numbers(links)
+        (one, one_counts), (other, other_counts) = (
+            np.unique(numbers[numbers >= 0], return_counts=True) for numbers in (lefts, rights)
+        )
+        _, at, other_at = np.intersect1d(one, other, assume_unique=True, return_indices=True)
+        found = int(one_counts[at].sum()), int(other_counts[other_at].sum())
+        pairs = int((one_counts[at] * other_counts[other_at]).sum())
+        shares = [
+            min(1.0, found[place] / max(1, len(side.table.rows)) / _read(facing.table))
+            for place, (side, facing) in enumerate(((self.left, self.right), (self.right, self.left)))
+        ]
+        partners = pairs / max(1, min(found)) if len(at) else 0.0
+        return Measured(round(shares[0], 4), round(shares[1], 4), round(partners, 3))
+
+    def _numbers(self, links: Sequence[Link]) -> tuple[_Numbers, _Numbers]:
+        lefts, rights, reach = self._of(links[0])
+        for link in links[1:]:
+            more, other_more, more_reach = self._of(link)
+            if reach * more_reach >= 1 << 62:  # numbered anew, from 0
+                _, dense = np.unique(np.concatenate((lefts, rights)), return_inverse=True)
+                dense[np.concatenate((lefts, rights)) < 0] = -1
+                lefts, rights, reach = dense[: len(lefts)], dense[len(lefts) :], len(dense)
+            lefts, rights = _both(lefts, more, more_reach), _both(rights, other_more, more_reach)
+            reach *= more_reach
+        return lefts, rights
+
+    def _of(self, link: Link) -> tuple[_Numbers, _Numbers, int]:
+        compared = (link.left_col, link.left_pattern, link.right_col, link.right_pattern, link.op, link.strip_zeros)
+        if compared not in self._known:
+            places: dict[str | None, int] = {None: -1}
+            lefts, rights = (
+                np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
+                for keys in link_keys(link, self.left, self.right)
+            )
+            self._known[compared] = lefts, rights, len(places)
+        return self._known[compared]
+
+
+def _both(one: _Numbers, other: _Numbers, reach: int) -> _Numbers:
+    return np.where((one < 0) | (other < 0), -1, one * reach + other)
 
 
 def _read(table: Table) -> float:
@@ -234,22 +274,26 @@ def _read(table: Table) -> float:
     return min(1.0, max(0.001, len(table.rows) / table.total_rows))
 
 
-def find_keys(left: Columns, right: Columns, links: Sequence[Link]) -> tuple[tuple[Link, ...], ...]:
+def _keys(numbered: _Numbered, links: Sequence[Link]) -> tuple[tuple[Link, ...], ...]:
     """Sets of links that tell records apart together, best first.
 
     A key must find partners, find few for each record, and be borne out: the records that it joins also agree in
     amounts, dates or texts, as running numbers of two unrelated lists do not.
     """
     scored: list[tuple[float, tuple[Link, ...]]] = []
+    left, right = numbered.left, numbered.right
     for seed in links[:_MOST_KEYS]:
-        grown = _grown(seed, links, left, right)
-        shares = measured(left, right, grown)
+        grown, shares = _grown(seed, links, numbered)
         if shares.partners > _SELECTIVE or shares.share < 0.1:
             continue
         if not _is_reference(grown, left, right) and (shares.partners > 1.05 or shares.share < _NAMES_SHARE):
             continue
-        borne_out = agreement(joined(grown, left, right, 4000), left, right, grown)
-        if borne_out is not None and borne_out < 0.1 and all(_is_counter(link, left, right) for link in grown):
+        others = [link for link in grown if not _is_counter(link, left, right)]
+        # What a running number adds shows beside pairs that the rest of the key joins: two lists of the same customers
+        # agree in their names whatever is numbered alike.
+        chance = joined(others, left, right, 4000) if 0 < len(others) < len(grown) else None
+        borne_out = agreement(joined(grown, left, right, 4000), left, right, grown, chance)
+        if borne_out is not None and borne_out < 0.1 and len(others) < len(grown):
             continue
         plainness = 1 - 0.02 * len(grown) - 0.01 * sum(link.op != "eq" for link in grown)
         scored.append((shares.share * plainness * (0.3 + 0.7 * (1.0 if borne_out is None else borne_out)), grown))
@@ -270,26 +314,26 @@ def _is_reference(key: Sequence[Link], left: Columns, right: Columns) -> bool:
 
 def _is_counter(link: Link, left: Columns, right: Columns) -> bool:
     """Whether both columns hold dense running numbers, which two lists share without having anything in common."""
-    for keys in link_keys(link, left, right):
+    for side, keys in zip((left, right), link_keys(link, left, right), strict=True):
         found = {key for key in keys if key is not None}
         if not all(key.isascii() and key.isdigit() and len(key) < 12 for key in found):
             return False
         numbers = [int(key) for key in found]
-        if max(numbers) - min(numbers) >= 4 * len(numbers):
+        if max(numbers) - min(numbers) >= 4 * len(numbers) / _read(side.table):
             return False
     return True
 
 
-def _grown(seed: Link, links: Sequence[Link], left: Columns, right: Columns) -> tuple[Link, ...]:
+def _grown(seed: Link, links: Sequence[Link], numbered: _Numbered) -> tuple[tuple[Link, ...], Measured]:
     """The link with as many others as it needs to tell records apart, as long as few partners are lost."""
     key: tuple[Link, ...] = (seed,)
-    now = measured(left, right, key)
+    now = numbered.measured(key)
     while now.partners > 1.05 and len(key) < _KEY_PARTS:
         tried: list[tuple[float, int, Link, Measured]] = []
         for link in links:
             if any(link.left_col == k.left_col or link.right_col == k.right_col for k in key):
                 continue
-            then = measured(left, right, (*key, link))
+            then = numbered.measured((*key, link))
             kept = then.share / max(now.share, 0.001)
             if kept >= 0.6 and then.partners < 0.8 * now.partners:
                 tried.append((then.partners / kept, len(tried), link, then))
@@ -297,7 +341,7 @@ def _grown(seed: Link, links: Sequence[Link], left: Columns, right: Columns) -> 
             break
         _, _, link, now = min(tried)
         key = (*key, link)
-    return key
+    return key, now
 
 
 _WHY = {

@@ -218,7 +218,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe's heart, ready for ``build_recipe``. ``proven`` says whether each key was unique in all rows."""
+    """A recipe's heart, ready for ``build_recipe``. ``proven`` says whether each key was unique in all rows; ``choice``
+    how one of several partners is chosen, "" where all of them count."""
 
     rules: tuple[Rule, ...]
     match_sql: str
@@ -231,3 +232,4 @@ class Draft:
     figures: Figures
     curve: Curve | None = None
     notes: tuple[str, ...] = field(default=())
+    choice: str = ""

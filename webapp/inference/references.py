@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from udfs import normalize_ref
@@ -14,7 +14,8 @@ _RUNS = re.compile(r"[A-Z]+|\d+|[^A-Z\d]+")
 # A reference in free text: perhaps letters, then digits with signs between them.
 _TOKEN = re.compile(r"(?<![A-Z0-9])(?:[A-Z]{1,8}[-/_.# ]{0,2})?\d+(?:[-/_.]?[A-Z]{0,4}\d+)*(?![A-Z0-9])")
 _BETWEEN = r"[-/_.# ]{0,2}"
-_SIGNS = {at: None for at in range(128) if not chr(at).isalnum()}
+_UPPER = bytes(ord(chr(at).upper()) if at < 128 else at for at in range(256))
+_SIGNS = bytes(at for at in range(128) if not chr(at).isalnum())
 _LEAST_DIGITS = 3  # fewer digits are quantities and days
 _MOST_PARTS = 9
 
@@ -27,21 +28,21 @@ def plain(text: str, strip_zeros: bool = False) -> str | None:
     """
     if not text.isascii():
         return normalize_ref(text, strip_zeros)
-    clean = text.translate(_SIGNS).upper()
+    clean = text.encode("ascii").translate(_UPPER, _SIGNS).decode("ascii")
     if strip_zeros:
         clean = clean.lstrip("0") or clean[:1]
     return clean or None
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
+def _search(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(pattern, re.ASCII).search
 
 
 def extracted(text: str, pattern: str, strip_zeros: bool = False) -> str | None:
     """The reference inside a text as ``normalize_ref(regex_extract(UPPER(text), pattern))`` gives it."""
-    found = _compiled(pattern).search(text.upper())
-    return plain(found.group(0), strip_zeros) if found and found.group(0) else None
+    found = _search(pattern)(text.upper())
+    return plain(found[0], strip_zeros) if found and found[0] else None
 
 
 def key_of(text: str | None, pattern: str, strip_zeros: bool) -> str | None:

@@ -64,14 +64,19 @@ def description(rules: Sequence[Rule], one_to_one: bool, closest: Sequence[Rule]
     """One paragraph for people: stored as the recipe's match_description."""
     said = [f"Two records belong together when {joined([rule_sentence(rule) for rule in rules])}."]
     if one_to_one:
-        by = {"similarity": "the most alike text", "date_within": "the nearest date"}
-        nearest = [by.get(rule.op, "the nearest amount") for rule in closest]
-        said.append(
-            "Each record gets one partner at most"
-            + (f": of several that fit, the one with {joined(nearest)}" if nearest else "")
-            + "; where two fit equally well, none is chosen."
-        )
+        said.append(choice(closest))
     return " ".join(said)
+
+
+def choice(closest: Sequence[Rule]) -> str:
+    """Which one of several partners a record gets."""
+    by = {"similarity": "the most alike text", "date_within": "the nearest date"}
+    nearest = [by.get(rule.op, "the nearest amount") for rule in closest]
+    return (
+        "Each record gets one partner at most"
+        + (f": of several that fit, the one with {joined(nearest)}" if nearest else "")
+        + "; where two fit equally well, none is chosen."
+    )
 
 
 def link_rule(link: Link) -> Rule:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cpdist
 
 from webapp.inference.columns import Columns
 from webapp.inference.model import Link
@@ -34,18 +36,31 @@ class Companion:
         return self.near - self.by_chance
 
 
-def agreement(pairs: Sequence[RowPair], left: Columns, right: Columns, links: Iterable[Link]) -> float | None:
-    """The best lift of any two columns beside the links; None where no two can be compared or no pair is there."""
-    found = companions(pairs, left, right, links)
+def agreement(
+    pairs: Sequence[RowPair],
+    left: Columns,
+    right: Columns,
+    links: Iterable[Link],
+    chance: Sequence[RowPair] | None = None,
+) -> float | None:
+    """The best lift of any two columns beside the links; None where no two can be compared or no pair is there.
+    ``chance`` are pairs to compare with, in place of the same records put together at random."""
+    found = companions(pairs, left, right, links, chance)
     return max((companion.lift for companion in found), default=None)
 
 
-def companions(pairs: Sequence[RowPair], left: Columns, right: Columns, links: Iterable[Link] = ()) -> list[Companion]:
+def companions(
+    pairs: Sequence[RowPair],
+    left: Columns,
+    right: Columns,
+    links: Iterable[Link] = (),
+    chance: Sequence[RowPair] | None = None,
+) -> list[Companion]:
     """Every two columns of one kind with how well they agree over the pairs, best first within a kind."""
-    some = list(pairs[:: max(1, len(pairs) // _LOOK)])[:_LOOK]
+    some = _some(pairs)
     if not some:
         return []
-    others = shuffled(some)
+    others = _some(chance) if chance else shuffled(some)
     used = {(link.left_col, link.right_col) for link in links}
     found = [_amounts(one, other, left, right, some, others) for one in left.amounts for other in right.amounts]
     found += [_dates(one, other, left, right, some, others) for one in left.dates for other in right.dates]
@@ -56,6 +71,10 @@ def companions(pairs: Sequence[RowPair], left: Columns, right: Columns, links: I
         if (one, other) not in used
     ]
     return sorted((c for c in found if c is not None), key=lambda c: (c.kind, -c.lift, c.left_col, c.right_col))
+
+
+def _some(pairs: Sequence[RowPair]) -> list[RowPair]:
+    return list(pairs[:: max(1, len(pairs) // _LOOK)])[:_LOOK]
 
 
 def _compared_texts(side: Columns) -> list[str]:
@@ -113,7 +132,7 @@ def _texts(
     lefts, rights = left.table.column(one), right.table.column(other)
 
     def alike(some: Sequence[RowPair]) -> float | None:
-        found = [similarity(lefts[a], rights[b]) for a, b in some if lefts[a] is not None and rights[b] is not None]
+        found = similarities([(lefts[a], rights[b]) for a, b in some])
         return sum(found) / len(found) if found else None
 
     shares = [alike(pairs), alike(others)]
@@ -125,6 +144,16 @@ def similarity(one: str | None, other: str | None) -> float:
     if one is None or other is None:
         return 0.0
     return float(Levenshtein.normalized_similarity(one.upper(), other.upper()))
+
+
+def similarities(pairs: Iterable[tuple[str | None, str | None]]) -> list[float]:
+    """``similarity`` of the pairs that have both texts."""
+    both = [(one.upper(), other.upper()) for one, other in pairs if one is not None and other is not None]
+    if not both:
+        return []
+    ones, others = zip(*both, strict=True)
+    found: list[float] = cpdist(ones, others, scorer=Levenshtein.normalized_similarity, dtype=np.float64).tolist()
+    return found
 
 
 def _share(flags: Iterable[bool | None]) -> float | None:

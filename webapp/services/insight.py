@@ -1,22 +1,26 @@
 """What inference may know of the two sources: a bounded number of rows of each, and how they hang together.
 
-Reading and analysing takes a second; what was found is kept in memory for the conversations at work, and found again
-when it is gone or a file has changed.
+Reading and analysing takes up to a second; what was found is kept in memory for the conversations at work, and found
+again when it is gone, a file has changed, or another process of the app is asked.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipe import CsvFormat, Kind, format_cell, parse_filters, write_json
+from recipe import CsvFormat, KallaError, Kind, parse_filters, write_json
 from webapp.context import Kalla
-from webapp.inference import Analysis, Table, analyse, settled_format
+from webapp.inference import Analysis, Table, analyse, profile, settled_format
 from webapp.services.addresses import Opened, open_source
+
+log = logging.getLogger(__name__)
 
 MOST_ROWS = 6_000  # of a side; learning a rule from more takes longer than a person waits
 MOST_BYTES = 24 << 20  # of a side
@@ -24,6 +28,8 @@ PARTS = 8  # places of a long source that rows are read from
 _STEP = 512
 KEPT = 6
 _SECONDS = 600.0
+_PATIENCE_SECONDS = 60.0  # with another thread that finds out the same
+_AHEAD = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True)
@@ -50,46 +56,82 @@ def for_sources(app: Kalla, left: SourceRef, right: SourceRef | None) -> Insight
     return _KEPT.get(app, left, right)
 
 
+def look_ahead(app: Kalla, left: SourceRef, right: SourceRef | None = None) -> None:
+    """Begin to find out beside the caller what somebody will ask for in a moment.
+
+    Nothing begins while enough others are looked at. What goes wrong is not kept: whoever asks meets it and says it.
+    """
+    if not _AHEAD.acquire(blocking=False):
+        return
+
+    def work() -> None:
+        try:
+            found = for_sources(app, left, right)
+            profile(found.left)
+        except KallaError as error:
+            log.info("a source could not be looked at ahead: %s", error.code)
+        finally:
+            _AHEAD.release()
+
+    threading.Thread(target=work, name="kalla-look-ahead", daemon=True).start()
+
+
 class _Kept:
-    """The latest insights of this process. Two threads that ask for the same one read it once each at worst."""
+    """The latest findings of this process. The first who asks for one finds it out, others wait for that."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+        self._found: OrderedDict[tuple[str, ...], tuple[float, Future[Any]]] = OrderedDict()
 
     def get(self, app: Kalla, left: SourceRef, right: SourceRef | None) -> Insight:
         one = self._table(app, left)
         if right is None:
             return Insight(one, None, None)
         other = self._table(app, right)
-        key = ("analysis", *_key(app, left), *_key(app, right))
-        found = self._known(key)
-        if found is None or found.left is not one or found.right is not other:
-            found = self._keep(key, Insight(one, other, analyse(one, other)))
-        insight: Insight = found
+        # Of these very tables, which the finding keeps alive: no others can have their ids meanwhile.
+        key = ("analysis", str(id(one)), str(id(other)))
+        insight: Insight = self._once(key, lambda: Insight(one, other, analyse(one, other)))
         return insight
 
     def _table(self, app: Kalla, ref: SourceRef) -> Table:
-        key = ("table", *_key(app, ref))
-        found = self._known(key)
-        table: Table = found if found is not None else self._keep(key, _read(app, ref))
+        table: Table = self._once(("table", *_key(app, ref)), lambda: _read(app, ref))
         return table
 
-    def _known(self, key: tuple[str, ...]) -> Any:
+    def _once(self, key: tuple[str, ...], find: Callable[[], Any]) -> Any:
+        """What is kept under the key; errors are not kept."""
+        mine: Future[Any] = Future()
         with self._lock:
-            kept = self._found.get(key)
-            if kept is None or time.monotonic() - kept[0] > _SECONDS:
-                return None
-            self._found.move_to_end(key)
-            return kept[1]
-
-    def _keep(self, key: tuple[str, ...], value: Any) -> Any:
-        with self._lock:
-            self._found[key] = (time.monotonic(), value)
-            self._found.move_to_end(key)
-            while len(self._found) > KEPT:
-                self._found.popitem(last=False)
+            found = self._known(key)
+            if found is None:
+                self._keep(key, mine)
+        if found is not None:
+            try:
+                return found.result(_PATIENCE_SECONDS)
+            except TimeoutError:
+                return find()
+        try:
+            value = find()
+        except BaseException as error:
+            with self._lock:
+                if (kept := self._found.get(key)) is not None and kept[1] is mine:
+                    del self._found[key]
+            mine.set_exception(error)
+            raise
+        mine.set_result(value)
         return value
+
+    def _known(self, key: tuple[str, ...]) -> Future[Any] | None:
+        kept = self._found.get(key)
+        if kept is None or time.monotonic() - kept[0] > _SECONDS:
+            return None
+        self._found.move_to_end(key)
+        return kept[1]
+
+    def _keep(self, key: tuple[str, ...], found: Future[Any]) -> None:
+        self._found[key] = (time.monotonic(), found)
+        self._found.move_to_end(key)
+        while len(self._found) > KEPT:
+            self._found.popitem(last=False)
 
 
 _KEPT = _Kept()
@@ -101,7 +143,8 @@ def _key(app: Kalla, ref: SourceRef) -> tuple[str, ...]:
     file = getattr(opened.connector, "file", None)
     with opened.told():
         state = "" if file is None else write_json(file.identity())
-    return (str(app.settings.staging_path), ref.type, ref.uri, write_json(list(ref.filters)), state)
+    kind = "csv" if opened.is_csv else ""  # what else tells a type is in the address
+    return (str(app.settings.staging_path), kind, ref.uri, write_json(list(ref.filters)), state)
 
 
 def _read(app: Kalla, ref: SourceRef) -> Table:
@@ -147,6 +190,8 @@ def _rows(connector: Any, filters: Any) -> tuple[list[list[str | None]], int | N
 
 def _first_rows(batches: Iterator[Any], most: int, room: int) -> tuple[list[list[str | None]], int, bool]:
     """Rows of a split, the characters they hold, and whether there are more."""
+    from connectors import cell_rows
+
     rows: list[list[str | None]] = []
     used = 0
     for batch in batches:
@@ -154,8 +199,7 @@ def _first_rows(batches: Iterator[Any], most: int, room: int) -> tuple[list[list
             if len(rows) >= most or used >= room:
                 return rows, used, True
             part = batch.slice(start, min(_STEP, most - len(rows)))
-            cells = [[format_cell(value) for value in column.to_pylist()] for column in part.columns]
-            rows += [list(row) for row in zip(*cells, strict=True)]
+            rows += cell_rows(part)
             used += part.nbytes
             if start + part.num_rows < batch.num_rows and len(rows) >= most:
                 return rows, used, True

@@ -20,7 +20,7 @@ from webapp.objects import (
     stored_upload,
     upload_too_large,
 )
-from webapp.services import invalid_body, note, texts
+from webapp.services import invalid_body, looking_ahead, note, texts
 from webapp.services.addresses import open_source
 from webapp.services.previews import first_rows
 
@@ -46,6 +46,7 @@ def presign(app: Kalla, body: Mapping[str, Any], base_url: str = "") -> dict[str
         token = _tokens(app).dumps([upload.session_id, upload.upload_id, upload.filename])
         link = f"{base_url.rstrip('/')}/api/uploads/{upload.upload_id}/content?token={token}"
     note(app, "upload.presign", upload.upload_id, filename=filename)
+    looking_ahead.link_given(upload)
     return {
         "upload_id": upload.upload_id,
         "presigned_url": link,
@@ -126,6 +127,7 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
     found = look(app, upload)
     app.objects.touch(upload)  # its time begins again
     note(app, "upload.confirm", upload_id, row_count=found["row_count"])
+    looking_ahead.arrived(app, upload)
     return {
         "upload_id": upload.upload_id,
         "filename": upload.filename,

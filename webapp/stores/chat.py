@@ -57,6 +57,11 @@ class ChatStore:
             session.execute(delete(ChatRequest).where(ChatRequest.session_id == key))
             return changed(session, delete(ChatSession).where(ChatSession.id == key))
 
+    def exists(self, session_id: str) -> bool:
+        """Whether there is such a conversation."""
+        key = _key(session_id)
+        return key is not None and bool(self._ids(ChatSession.id == key))
+
     # --- leases ----------------------------------------------------------------------------------------
 
     def take(self, session_id: str, holder: str, seconds: float) -> SessionRow | None:

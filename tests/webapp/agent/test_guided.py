@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,7 +85,9 @@ def test_answers_lead_to_a_rule_in_words(guided: Guided) -> None:
     shown = card(answer, "rule_summary")["data"]
     assert shown["figures"]["matched_left"] == 39
     assert shown["rules"][1]["threshold"] == "0.02"
-    assert "Of the 40 left records 39 find a partner" in texts(answer)
+    said = texts(answer)
+    assert "Is it the one you want?" in said
+    assert not any(rule["sentence"] in said for rule in shown["rules"])  # the card says it
     assert guided.session.recipe_draft["sources"]["left"]["primary_key"] == ["invoice"]  # type: ignore[index]
 
 
@@ -93,7 +96,7 @@ def test_the_slider_and_words_change_the_tolerance(guided: Guided) -> None:
     answer = guided.reply(card(answer, "rule_summary"), "adjust", value={"tolerance": "0"})
     shown = card(answer, "rule_summary")
     assert shown["data"]["figures"]["matched_left"] == 31
-    assert "confirmed would not be matched" in texts(answer)
+    assert any("confirmed would not be matched" in words for words in shown["data"]["ambiguities"])
     answer = guided.reply(shown, "adjust", value="allow 5 cents")
     assert card(answer, "rule_summary")["data"]["rules"][1]["threshold"] == "0.05"
     answer = guided.reply(card(answer, "rule_summary"), "adjust", value="make it nicer")
@@ -170,3 +173,15 @@ def test_approval_saves_and_runs_the_sample(guided: Guided) -> None:
     answer = guided.reply(result, "approve")
     assert (answer["phase"], answer["status"]) == ("execution", "running")
     assert card(answer, "progress")
+
+
+def test_both_sources_are_chosen_from_the_list(guided: Guided, data: Path) -> None:
+    for alias, table in (("books", LEFT), ("bank", RIGHT)):
+        (data / f"{alias}.csv").write_text(csv_of(table), encoding="utf-8")
+        guided.app.sources.put(alias, str(data / f"{alias}.csv"), "csv")
+    answer = guided.say("hello")
+    for alias, side in (("books", "left"), ("bank", "right")):
+        asked = card(answer, "select")
+        assert asked["data"]["side"] == side
+        answer = guided.reply(asked, "select", value=alias)
+    assert card(answer, "match_proposal")

@@ -195,7 +195,15 @@ def test_load_scoped_that_finds_nothing_is_said(both: Talk):
 
 def test_load_scoped_while_the_runner_is_away(both: Talk, dispatcher):
     dispatcher.error = ServiceError("The runner cannot be reached.", code="runner.unreachable")
-    assert "runner" in error(both, "load_scoped", alias="books", conditions=[])
+    condition = {"column": "amount", "op": "gt", "value": 105}
+    assert "runner" in error(both, "load_scoped", alias="books", conditions=[condition])
+
+
+def test_load_scoped_of_all_rows_needs_no_runner(both: Talk, dispatcher):
+    dispatcher.error = ServiceError("The runner cannot be reached.", code="runner.unreachable")
+    loads = calls(call("load_scoped", alias="books", conditions=[]), call("load_scoped", alias="bank", conditions=[]))
+    assert both.say("all of them", loads, Step("Loaded."))["phase"] == "demonstration"
+    assert len(both.session.sample_left or []) == 12 and len(both.session.sample_right or []) == 10
 
 
 # --- pairs ---------------------------------------------------------------------------------------------

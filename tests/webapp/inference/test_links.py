@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
+from recipe import Kind
 from tests.webapp.inference.tables import ledgers, table
-from webapp.inference import analyse, profile
+from webapp.inference import Table, analyse, profile
 
 
 def test_a_reference_inside_free_text() -> None:
@@ -93,3 +96,25 @@ def test_profiles() -> None:
 def test_a_composite_key_is_proven_on_the_rows() -> None:
     about = profile(table({"a": ["1", "1", "2", "2"], "b": ["x", "y", "x", "y"], "c": ["q", "q", "q", "q"]}))
     assert about.keys == (("a", "b"),)
+
+
+def test_running_numbers_of_samples_are_no_key() -> None:
+    """Both lists are numbered from 1, the same twenty customers stand in both, and few of the rows read are partners."""
+    draw = random.Random(7)
+    places = [start + at for start in range(0, 100_000, 12_500) for at in range(150)]
+    customers = [(f"CUST-{n:03}", "".join(draw.sample("abcdefghijklmnop", 12))) for n in range(20)]
+    amounts = {place: f"{draw.randrange(100, 9_000_000) / 100:.2f}" for place in places}
+    lefts = [[f"INV-{place:06}", *draw.choice(customers), amounts[place]] for place in places]
+    paid = dict(zip(draw.sample(range(len(places)), 9), draw.sample(places, 9), strict=True))
+    rights: list[list[str | None]] = []
+    for at, place in enumerate(places):
+        invoice = paid.get(at)
+        amount = amounts[invoice] if invoice is not None else f"{draw.randrange(100, 9_000_000) / 100:.2f}"
+        reference = f"INV-{invoice:06}" if invoice is not None else f"INV-{500_000 + at:06}"
+        rights.append([f"PAY-{place:06}", *draw.choice(customers), amount, reference])
+    kinds = (Kind.TEXT,) * 5
+    left = Table(("invoice", "customer", "name", "amount"), kinds[:4], lefts, total_rows=100_000, is_whole=False)
+    right = Table(
+        ("payment", "payer", "payer_name", "paid", "reference"), kinds, rights, total_rows=100_000, is_whole=False
+    )
+    assert [(link.left_col, link.right_col) for link in analyse(left, right).keys[0]] == [("invoice", "reference")]
