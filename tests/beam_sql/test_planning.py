@@ -20,6 +20,7 @@ from pipelines.prepare import Prepared, prepare
 from pipelines.run import execute
 from recipe import KallaError
 from tests.cluster.scenarios import sample
+from tests.cluster.test_choice import job_server
 from tests.helpers import document, request, source, write_parquet
 from tests.test_architecture import ROOT
 
@@ -135,6 +136,15 @@ def test_a_service_that_is_away_is_told_before_the_run(tmp_path: Path) -> None:
         cluster = ClusterOptions(sql_service=address)
         error = refusal(request(sample(), tmp_path / "out", engine="beam-sql", cluster=cluster))
         assert error.code == "run.sql_service_unreachable" and address in error.message
+
+
+def test_a_cluster_elsewhere_needs_a_service_of_its_own(tmp_path: Path) -> None:
+    with job_server(b"flink_master") as address:
+        elsewhere = ClusterOptions(address.replace("127.0.0.1", "[::ffff:127.0.0.1]"))
+        asked = request(sample(), tmp_path / "out", engine="beam-sql", runner="flink", cluster=elsewhere)
+        with pytest.raises(KallaError) as error:
+            prepare(asked)
+    assert error.value.code == "run.sql_service_not_set" and "KALLA_SQL_SERVICE" in error.value.hint
 
 
 def test_explain_tells_engine_reason_and_statements(
