@@ -25,11 +25,11 @@ from pipelines.manifest import (
     run_warnings,
     write_manifest,
 )
-from pipelines.options import RunRequest
+from pipelines.options import Choice, RunRequest
 from pipelines.outputs import output_of
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
-from pipelines.runners.choice import SET_UP, Choice, on_this_machine
+from pipelines.runners.choice import SET_UP, on_this_machine
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir
