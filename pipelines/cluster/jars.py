@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -11,10 +12,27 @@ from pipelines.errors import PipelineError
 FOLDER_VARIABLE = "KALLA_JARS"
 
 
+_SOURCES = Path(__file__).resolve().parents[2] / "udfs" / "java"
+_MADE_FROM = ("pom.xml", "functions", "flink", "spark")
+
+
 def folder() -> Path:
-    """``KALLA_JARS``, else a folder of the user's cache; outside any source tree, so that checkouts share it."""
+    """``KALLA_JARS``, else a folder of the user's cache that is named after the sources of this checkout, as
+    ``udfs/java/build`` names it: another checkout's jars are never run."""
     named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else Path.home() / ".cache" / "kalla" / "build"
+    return Path(named) if named else Path.home() / ".cache" / "kalla" / "build" / built_from(_SOURCES)
+
+
+def built_from(sources: Path) -> str:
+    """The first digits of a hash of names and contents below ``udfs/java``; empty where there are no sources."""
+    files = [path for name in _MADE_FROM for path in (sources / name, *(sources / name).rglob("*")) if path.is_file()]
+    if not files:
+        return ""
+    lines = {
+        path.relative_to(sources).as_posix().encode(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+    told = b"".join(b"%s  %s\n" % (lines[name].encode(), name) for name in sorted(lines))
+    return hashlib.sha256(told).hexdigest()[:16]
 
 
 def class_path(kind: str) -> list[str]:
