@@ -105,7 +105,7 @@ def flink_configuration(place: FlinkPlace, folder: Path, memory_mib: int = 640, 
 def _java(kind: str, heap_mib: int, options: list[str], main: str, *arguments: str) -> tuple[str, ...]:
     path = ":".join(jars.class_path(kind))
     heap = [f"-Xmx{heap_mib}m", *_JVM]
-    return (jars.java(), *heap, *options, "-cp", path, main, *arguments)
+    return (jars.java(kind), *heap, *options, "-cp", path, main, *arguments)
 
 
 def flink_job_manager(configuration: Path, heap_mib: int = 512) -> Command:

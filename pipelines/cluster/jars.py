@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 
 from pipelines.errors import PipelineError
@@ -12,6 +15,12 @@ from pipelines.errors import PipelineError
 FOLDER_VARIABLE = "KALLA_JARS"
 
 
+# What the jars are compiled for. Spark asks for the current user in a way that Java 23 took away; Flink and the service
+# of Beam SQL were seen to run on Java 25.
+_OLDEST, _NEWEST = 17, {"spark": 22}
+_NEEDS = {"flink": "Flink", "spark": "Spark", "functions": "Beam SQL"}
+_JAVA_SECONDS = 10
+_JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 _SOURCES = Path(__file__).resolve().parents[2] / "udfs" / "java"
 _MADE_FROM = ("pom.xml", "functions", "flink", "spark")
 
@@ -47,12 +56,35 @@ def class_path(kind: str) -> list[str]:
     return jars
 
 
-def java() -> str:
-    """The ``java`` to run, from ``JAVA_HOME`` or the path. Raises PipelineError ``run.java_missing``."""
+def java(kind: str) -> str:
+    """The ``java`` to run for ``flink``, ``spark`` or ``functions``, from ``JAVA_HOME`` or the path. Raises
+    PipelineError ``run.java_missing``, or ``run.java_version`` for one that ``kind`` does not run on."""
     home = os.environ.get("JAVA_HOME")
-    found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if not found or not Path(found).exists():
+    found = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
+    version = _java_version(found) if found else None
+    if not found or version is None:
         raise PipelineError(
-            "There is no Java here.", code="run.java_missing", hint="Install Java 17, or name it in JAVA_HOME."
+            f"{found} is no Java that can be started." if found else "There is no Java here.",
+            code="run.java_missing",
+            hint="Install Java 17, or name it in JAVA_HOME.",
+        )
+    newest = _NEWEST.get(kind)
+    if version < _OLDEST or (newest is not None and version > newest):
+        until = "or newer" if newest is None else f"to {newest}"
+        raise PipelineError(
+            f"{_NEEDS[kind]} needs Java {_OLDEST} {until}; {found} is Java {version}.",
+            code="run.java_version",
+            hint="Install Java 17 and name its folder in JAVA_HOME.",
         )
     return found
+
+
+@cache
+def _java_version(path: str) -> int | None:
+    """The first number of its version, 8 of 1.8; None where the program cannot be started or says no version."""
+    try:
+        told = subprocess.run([path, "-version"], capture_output=True, timeout=_JAVA_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = _JAVA_VERSION.search(told.stderr.decode("utf-8", "replace"))
+    return int(found[1]) if found else None

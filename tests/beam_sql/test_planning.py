@@ -122,7 +122,8 @@ def test_missing_jars_and_java_are_told_before_the_run(tmp_path: Path, monkeypat
     assert error.code == "run.java_missing" and "Java 17" in error.hint
     java = tmp_path / "no-java" / "bin" / "java"
     java.parent.mkdir(parents=True)
-    java.touch()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17\"' >&2\n", encoding="utf-8")
+    java.chmod(0o755)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "no-jars"))
     error = refusal(asked)
     assert error.code == "run.jars_missing" and "make java" in error.hint

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from pipelines.cluster import commands, jars
+from pipelines.errors import PipelineError
 from tests.test_compose import ROOT
 
 SOURCES = ROOT / "udfs" / "java"
 # Leaves a jar of ours, which holds what the sources hold, and one of another's.
+JAVA = """#!/bin/sh
+echo 'openjdk version "{version}" 2025-04-15' >&2
+"""
 MAVEN = """#!/bin/sh
 for word in "$@"; do case "$word" in -Dkalla.build=*) out="${word#-Dkalla.build=}" ;; esac; done
 mkdir -p "$out/kalla-flink/jars"
@@ -32,10 +36,11 @@ def home(tmp_path: Path) -> dict[str, str]:
     """An environment whose Maven and Java are ours."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in (("mvn", MAVEN), ("java", "#!/bin/sh\n")):
+    for name, text in (("mvn", MAVEN), ("java", JAVA.format(version="17.0.15"))):
         (programs / name).write_text(text, encoding="utf-8")
         (programs / name).chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if name != jars.FOLDER_VARIABLE}
+    hidden = (jars.FOLDER_VARIABLE, "JAVA_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
     return environment | {"HOME": str(tmp_path / "home"), "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
@@ -90,3 +95,50 @@ def test_a_home_of_spark_follows_the_jars(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(jars.FOLDER_VARIABLE, str(tmp_path / name))
         commands.make_spark_home(tmp_path / "home")
         assert (tmp_path / "home" / "jars").resolve() == jar.parent
+
+
+def java_home(folder: Path, text: str) -> Path:
+    program = folder / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(text, encoding="utf-8")
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("version", "kinds"),
+    [
+        ("1.8.0_402", []),
+        ("11.0.2", []),
+        ("17.0.15", ["flink", "functions", "spark"]),
+        ("22", ["flink", "functions", "spark"]),
+        ("25.0.3", ["flink", "functions"]),
+    ],
+)
+def test_a_java_of_another_version_is_refused(
+    version: str, kinds: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path, JAVA.format(version=version))))
+    taken = []
+    for kind in ("flink", "functions", "spark"):
+        try:
+            assert jars.java(kind) == str(tmp_path / "bin" / "java")
+            taken.append(kind)
+        except PipelineError as error:
+            assert error.code == "run.java_version" and "JAVA_HOME" in error.hint
+            assert str(tmp_path) in error.message and "needs Java 17 " in error.message
+    assert taken == kinds
+
+
+@pytest.mark.parametrize("text", ["", "#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nothing of note >&2\n"])
+def test_what_is_no_java_is_told(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path, text)))
+    with pytest.raises(PipelineError, match="no Java that can be started") as error:
+        jars.java("flink")
+    assert error.value.code == "run.java_missing" and "Java 17" in error.value.hint
+
+
+def test_what_is_too_old_builds_nothing(home: dict[str, str]) -> None:
+    (Path(home["PATH"].split(":")[0]) / "java").write_text(JAVA.format(version="11.0.2"), encoding="utf-8")
+    done = subprocess.run([SOURCES / "build"], env=home, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "needs Java 17 or newer" in done.stderr
