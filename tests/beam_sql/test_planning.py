@@ -70,9 +70,25 @@ def refusal(asked: Any) -> KallaError:
         (JOIN.format("l.rate < r.rate"), "l.rate < r.rate"),
         (JOIN.format("GREATEST(l.amount, r.amount) > 5"), "GREATEST(l.amount, r.amount) > 5"),
         (JOIN.format("l.name || r.name = 'ab'"), "l.name || r.name"),
-        (f"{JOIN.format('TRUE')} UNION ALL {JOIN.format('l.day = r.day')}", "UNION"),
-        ("SELECT l.id, SUM(r.amount) FROM left_src l JOIN right_src r ON l.id = r.id GROUP BY l.id", "GROUP BY"),
-        ("WITH a AS (SELECT id FROM left_src) SELECT a.id FROM a JOIN right_src r ON a.id = r.id", "WITH"),
+        (f"{JOIN.format('TRUE')} UNION ALL {JOIN.format('l.day = r.day')}", "UNION ALL: it would"),
+        (
+            "SELECT l.id, SUM(r.amount) FROM left_src l JOIN right_src r ON l.id = r.id GROUP BY l.id",
+            "GROUP BY l.id: it cannot tell",
+        ),
+        ("WITH a AS (SELECT id FROM left_src) SELECT a.id FROM a JOIN right_src r ON a.id = r.id", "WITH a: it joins"),
+        (f"SELECT DISTINCT {JOIN.format('TRUE')[7:]}", "DISTINCT: it cannot tell"),
+        ("SELECT SUM(l.amount) FROM left_src l JOIN right_src r ON l.id = r.id", "SUM(l.amount): it cannot tell"),
+        (
+            "SELECT l.id, ROW_NUMBER() OVER (PARTITION BY l.id ORDER BY r.amount) AS n"
+            " FROM left_src l JOIN right_src r ON l.id = r.id",
+            "ROW_NUMBER() OVER (PARTITION BY l.id ORDER BY r.amount): what it makes",
+        ),
+        (JOIN.format("l.id IN (SELECT id FROM right_src)"), "the sub-query "),
+        (JOIN.format("EXISTS (SELECT 1 FROM right_src x WHERE x.id = l.id)"), "the sub-query EXISTS("),
+        (
+            "SELECT l.id FROM left_src l JOIN right_src r ON l.id = r.id JOIN right_src x ON l.id = x.id",
+            "a join of more than two tables",
+        ),
     ],
 )
 def test_what_beam_sql_cannot_do_is_refused_with_its_clause(
