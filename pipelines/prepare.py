@@ -79,7 +79,7 @@ def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
         plan, request.strategy, request.engine, runner.runner, request.partitions,
         connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(), runner.reason,
     )  # fmt: skip
-    if run_plan.sql is not None:
+    if run_plan.sql:
         _check_sql_service(request, runner)
     found = (*warnings, *plan.warnings, *([runner.warning] if runner.warning else []))
     return Prepared(recipe, sources, connectors, schemas, plan, run_plan, runner, found)

@@ -65,6 +65,16 @@ class SqlMatch:
 _Value: TypeAlias = tuple[exp.Expr, SqlKind]
 
 
+def sql_matches(plan: MatchPlan) -> tuple[SqlMatch, ...]:
+    """The statements for each of ``passes_of``. Raises what ``sql_match`` does."""
+    return tuple(map(sql_match, passes_of(plan)))
+
+
+def passes_of(plan: MatchPlan) -> tuple[MatchPlan, ...]:
+    """What Beam SQL is asked one after the other: the SELECTs that UNION ALL puts together, else the plan itself."""
+    return plan.passes or (plan,)
+
+
 def sql_match(plan: MatchPlan) -> SqlMatch:
     """The statements for a plan. Raises RecipeError ``run.sql_unsupported`` naming the clause Beam SQL cannot do."""
     if plan.kind is PlanClass.GENERAL:
@@ -100,10 +110,10 @@ _UNJOINED = (
     "it joins what a part of a statement makes on equality alone, and cuts constants to the scale of what it sums"
 )
 _UNREAD = "what it makes of them cannot be handed on to the next step"
-_APART = "it would run each part by itself, and no part knows of the pairs of the others"
+_MERGED = "it puts rows together that equal each other, or does more than put SELECTs over both sides together"
 # In the order in which a person would have to part with them.
 _CLAUSES: Sequence[tuple[tuple[type[exp.Expr], ...], Callable[[Any], str], str]] = (
-    ((exp.SetOperation,), lambda n: f"{n.key.upper()}{'' if n.args.get('distinct') else ' ALL'}", _APART),
+    ((exp.SetOperation,), lambda n: f"{n.key.upper()}{'' if n.args.get('distinct') else ' ALL'}", _MERGED),
     ((exp.With,), lambda n: f"WITH {', '.join(c.alias for c in n.expressions)}", _UNJOINED),
     ((exp.Group, exp.Having), lambda n: n.sql(dialect="postgres"), _UNTRACED),
     ((exp.Distinct,), lambda n: "DISTINCT", _UNTRACED),

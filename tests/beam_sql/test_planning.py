@@ -70,7 +70,12 @@ def refusal(asked: Any) -> KallaError:
         (JOIN.format("l.rate < r.rate"), "l.rate < r.rate"),
         (JOIN.format("GREATEST(l.amount, r.amount) > 5"), "GREATEST(l.amount, r.amount) > 5"),
         (JOIN.format("l.name || r.name = 'ab'"), "l.name || r.name"),
-        (f"{JOIN.format('TRUE')} UNION ALL {JOIN.format('l.day = r.day')}", "UNION ALL: it would"),
+        (f"{JOIN.format('TRUE')} UNION {JOIN.format('l.day = r.day')}", "UNION: it puts rows together"),
+        (
+            f"{JOIN.format('TRUE')} UNION ALL SELECT l.id FROM left_src l JOIN right_src r ON l.day < r.day",
+            "l.day < r.day",
+        ),
+        (f"SELECT DISTINCT {JOIN.format('TRUE')[7:]} UNION ALL {JOIN.format('TRUE')}", "UNION ALL: it puts"),
         (
             "SELECT l.id, SUM(r.amount) FROM left_src l JOIN right_src r ON l.id = r.id GROUP BY l.id",
             "GROUP BY l.id: it cannot tell",
@@ -103,8 +108,7 @@ def test_statements_hold_nothing_of_recipe_or_sources(tmp_path: Path, service: C
     sql = JOIN.format(
         "l.name <> r.name AND l.amount - r.amount < 4711 AND UPPER(r.name) = 'SECRET' AND r.id = l.id + 5"
     )
-    match = planned(sql, tmp_path, service).run_plan.sql
-    assert match is not None
+    [match] = planned(sql, tmp_path, service).run_plan.sql
     assert match.statements == (
         "SELECT l.rid AS lr, r.rid AS rr, l.l0, l.l1, l.l2, r.r0, r.r1 FROM l INNER JOIN r ON l.k0 = r.k0 AND l.k1 = r.k1",
         "SELECT lr, rr FROM PCOLLECTION WHERE ((l0) <> (r0)) AND (((l1) - (r1)) < (l2))",
@@ -112,15 +116,15 @@ def test_statements_hold_nothing_of_recipe_or_sources(tmp_path: Path, service: C
 
 
 def test_a_statement_of_keys_alone_has_no_filter(tmp_path: Path, service: ClusterOptions) -> None:
-    match = planned(JOIN.format("l.day = r.day AND l.amount > 0"), tmp_path, service).run_plan.sql
-    assert match is not None and match.residual is None and match.keys == 2 and not match.left + match.right
+    [match] = planned(JOIN.format("l.day = r.day AND l.amount > 0"), tmp_path, service).run_plan.sql
+    assert match.residual is None and match.keys == 2 and not match.left + match.right
 
 
 def test_the_plan_says_who_decides_and_why(tmp_path: Path, service: ClusterOptions) -> None:
     plan = planned(JOIN.format("l.amount = r.amount"), tmp_path, service).run_plan
     assert (plan.engine, plan.strategy) == ("beam-sql", "shuffle")
     assert [r for r in plan.reasons if r.startswith("Engine beam-sql: asked for")]
-    assert plan.as_dict()["sql"] == list(plan.sql.statements) if plan.sql else False
+    assert plan.as_dict()["sql"] == plan.statements == list(plan.sql[0].statements)
     auto = prepare(request(recipe_of(JOIN.format("TRUE"), tmp_path), tmp_path / "out")).run_plan
     assert auto.engine == "vectorized" and "sql" not in auto.as_dict()
 
