@@ -4,6 +4,7 @@
       local:      -> MatchLocal
       broadcast:  -> PartsOfLargeSide -> [MatchParts]
       beam-sql:   -> [RowsLeft], [RowsRight] -> SqlJoin -> SqlFilter -> [KeepPairs] -> [ExplainRest]
+                  of each SELECT, and MatchWhole in place of ExplainRest, where UNION ALL puts several together
       shuffle:    -> [CountKeys] -> HotKeys -> [KeyLeft], [KeyRight] -> CoGroupByKey -> MatchBuckets
     -> MergeShards -> [RouteRight] -> LeftSlices -> [AssembleLeft] -> Summarise
 
@@ -14,7 +15,7 @@ folder. Each round carries a ``None`` along, so that one with nothing to do stil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pipelines.loading import loading_beam
 from pipelines.progress import told_in
 from pipelines.stage import StageTask
 from pipelines.steps import RunState
-from recipe import LEFT, RIGHT
+from recipe import LEFT, RIGHT, PlanClass
 
 with loading_beam():
     import apache_beam as beam
@@ -91,11 +92,12 @@ def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask], sql_
     splits = pipeline | "CreateSplits" >> beam.Create(_numbered(tasks), reshuffle=False)
     staged = wiring.each(splits, "StageSplits", steps.stage)
     ready = wiring.once(staged, "Relations", lambda found: [steps.with_relations(state, found)])
-    if state.sql is None:
+    if not state.sql:
         shards = _STRATEGIES[state.strategy](wiring, ready)
     else:
         assert sql_service is not None, "engine beam-sql needs its service"
-        shards = _beam_sql(wiring, ready, state.sql, sql_service, state.buckets)
+        kept = _pairs_by_sql(wiring, ready, state.sql, sql_service, state.buckets)
+        shards = (_match_whole if state.plan.kind is PlanClass.GENERAL else _explain_rest)(wiring, kept)
     chunks = wiring.once(shards, "MergeShards", lambda _: _numbered(steps.merge(folder).right))
     routed = wiring.each(chunks, "RouteRight", lambda chunk: steps.route(folder, chunk))
     slices = wiring.once(routed, "LeftSlices", lambda found: _numbered(steps.left_slices(folder, found)))
@@ -143,32 +145,48 @@ def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
     return sides | "GroupByBucket" >> beam.CoGroupByKey() | wiring.step("MatchBuckets", match)
 
 
-def _beam_sql(wiring: _Wiring, ready: beam.PCollection, match: SqlMatch, service: str, places: int) -> beam.PCollection:
-    """Pairs by Beam SQL, gathered by the place of their left row; then what is to be said of the other rows."""
+def _pairs_by_sql(
+    wiring: _Wiring, ready: beam.PCollection, matches: Sequence[SqlMatch], service: str, places: int
+) -> beam.PCollection:
+    """Pairs by Beam SQL, gathered by the place of their left row."""
     from pipelines.beam_sql.transform import sql_pairs
 
     folder = wiring.folder
 
-    def batches(side: str, label: str) -> beam.PCollection:
+    def batches(side: str, label: str, number: int) -> beam.PCollection:
         def rows(grouped: tuple[int, Iterable[Any]]) -> Iterator[Batch]:
             for item in grouped[1]:
                 if item is not None:
-                    yield from steps.rows_for_sql(item)
+                    yield from steps.rows_for_sql(item, number)
 
         files = ready | wiring.step(f"{label}Files", lambda state: _numbered(steps.side_files(state, side)))
         return files | f"{label}Spread" >> beam.GroupByKey() | wiring.step(label, rows)
+
+    def placed(match: SqlMatch, number: int) -> beam.PCollection:
+        label = str(number + 1) if len(matches) > 1 else ""
+        sides = {LEFT: batches(LEFT, f"RowsLeft{label}", number), RIGHT: batches(RIGHT, f"RowsRight{label}", number)}
+        found = sql_pairs(sides, match, service, label)
+        return found | f"PlacePairs{label}" >> beam.Map(lambda row: (row.lr % places, (row.lr, row.rr)))
 
     def keep(grouped: tuple[int, Iterable[Any]]) -> list[_Numbered]:
         place, pairs = grouped
         return [(_GATHERED, None if place < 0 else keep_pairs(folder, place, pairs))]
 
-    found = sql_pairs({LEFT: batches(LEFT, "RowsLeft"), RIGHT: batches(RIGHT, "RowsRight")}, match, service)
-    placed = found | "PlacePairs" >> beam.Map(lambda row: (row.lr % places, (row.lr, row.rr)))
     nothing = ready | wiring.step("NoPairs", lambda _: [_NOTHING])
-    gathered = (placed, nothing) | "AllPairs" >> beam.Flatten() | "PairsByPlace" >> beam.GroupByKey()
-    kept = gathered | wiring.step("KeepPairs", keep)
-    rest = wiring.once(kept, "RestFiles", lambda _: _numbered(steps.explainable_files(folder)))
+    all_pairs = (*(placed(match, number) for number, match in enumerate(matches)), nothing)
+    gathered = all_pairs | "AllPairs" >> beam.Flatten() | "PairsByPlace" >> beam.GroupByKey()
+    return gathered | wiring.step("KeepPairs", keep)
+
+
+def _explain_rest(wiring: _Wiring, kept: beam.PCollection) -> beam.PCollection:
+    """What is to be said of the rows that are in no pair."""
+    rest = wiring.once(kept, "RestFiles", lambda _: _numbered(steps.explainable_files(wiring.folder)))
     return wiring.each(rest, "ExplainRest", steps.explain_part)
+
+
+def _match_whole(wiring: _Wiring, kept: beam.PCollection) -> beam.PCollection:
+    """The result of a statement that runs whole, held against the pairs."""
+    return wiring.once(kept, "MatchWhole", lambda _: [(_GATHERED, steps.match_checked(wiring.folder))])
 
 
 _STRATEGIES: dict[str, Callable[[_Wiring, beam.PCollection], beam.PCollection]] = {

@@ -17,13 +17,24 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from pipelines.options import ClusterOptions, RunRequest, parse_size
+from pipelines.options import Choice, ClusterOptions, RunRequest, parse_size
 from pipelines.parent import PARENT_VARIABLE, end_with_parent
 from pipelines.progress import FD_VARIABLE
 
-__all__ = ["ClusterOptions", "Event", "RunRequest", "anonymous_memory", "end_with_parent", "launch", "parse_size"]
+__all__ = [
+    "Choice",
+    "ClusterOptions",
+    "Event",
+    "RunRequest",
+    "Watch",
+    "anonymous_memory",
+    "end_with_parent",
+    "launch",
+    "parse_size",
+    "watch_cluster",
+]
 
 Event = dict[str, Any]
 _WATCH_SECONDS = 0.1
@@ -49,6 +60,28 @@ class Watched:
     peak: int = 0
     killed_for: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Watch(Protocol):
+    """What is known of a cluster, in the background."""
+
+    def latest(self) -> Choice | None:
+        """Where a run that starts now would go; None where it must find out by itself."""
+
+    def close(self) -> None:
+        """Look no more."""
+
+
+def watch_cluster(runner: str, cluster: ClusterOptions) -> Watch | None:
+    """Looks after the cluster of a service whose runs ask for ``runner``, every ten seconds until it is closed; None
+    where they need none."""
+    if runner == "direct" or not cluster.job_endpoint:
+        return None
+    from pipelines.runners.watch import ClusterWatch  # what asks a cluster is imported only where there is one
+
+    watch = ClusterWatch(runner, cluster)
+    watch.start()
+    return watch
 
 
 def launch(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recipe import Problem
 
 STRATEGIES = ("auto", "local", "broadcast", "shuffle")
 ENGINES = ("auto", "vectorized", "beam-sql")
@@ -35,6 +38,17 @@ class ClusterOptions:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Where a run goes. ``reason`` is a sentence for the plan; ``warning`` stands in the result where a cluster was
+    meant and not taken."""
+
+    runner: str
+    reason: str
+    parallelism: int
+    warning: Problem | None = None
+
+
+@dataclass(frozen=True)
 class RunRequest:
     """``recipe`` is a path or a whole document. Sizes in bytes; None means the default of the machine.
 
@@ -43,7 +57,8 @@ class RunRequest:
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit. ``hosts`` are the numeric addresses that servers may be reached at, by their host; None asks the resolver.
     ``staging`` is the folder for scratch data; None lays it beside the output, or below the folder for temporary files
-    where the output is in an object store.
+    where the output is in an object store. ``choice`` is where the run goes, where its launcher knows; None has it
+    find out.
     """
 
     recipe: str | dict[str, Any]
@@ -60,6 +75,7 @@ class RunRequest:
     hosts: dict[str, list[str]] | None = None
     staging: str | None = None
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
+    choice: Choice | None = None
 
     @property
     def memory(self) -> int:

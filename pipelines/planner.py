@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.beam_sql.statement import SqlMatch, sql_match
+from pipelines.beam_sql.statement import SqlMatch, sql_matches
 from recipe import MatchPlan, PlanClass, RecipeError
 
 # A side up to this size is sent whole to every worker.
@@ -14,7 +14,7 @@ BROADCAST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class RunPlan:
-    """``reasons`` are sentences, one for each choice; ``sql`` is what engine beam-sql is given, None for the other."""
+    """``reasons`` are sentences, one for each choice; ``sql`` is what engine beam-sql is given, empty for the other."""
 
     strategy: str
     engine: str
@@ -22,10 +22,15 @@ class RunPlan:
     partitions: int
     plan_class: str
     reasons: tuple[str, ...]
-    sql: SqlMatch | None = None
+    sql: tuple[SqlMatch, ...] = ()
+
+    @property
+    def statements(self) -> list[str]:
+        """What Beam SQL is asked."""
+        return [statement for match in self.sql for statement in match.statements]
 
     def as_dict(self) -> dict[str, Any]:
-        statements = {} if self.sql is None else {"sql": list(self.sql.statements)}
+        statements = {"sql": self.statements} if self.sql else {}
         return {
             "class": self.plan_class,
             "strategy": self.strategy,
@@ -44,9 +49,9 @@ def choose(
     """The run's plan. Raises RecipeError ``run.strategy_impossible`` for a strategy that statement or engine do not
     allow, ``run.sql_unsupported`` for a statement that engine beam-sql cannot run."""
     reasons: list[str] = []
-    sql = None
+    sql: tuple[SqlMatch, ...] = ()
     if engine == "beam-sql":
-        sql = sql_match(plan)
+        sql = sql_matches(plan)
         chosen = _sql_strategy(strategy, reasons)
         reasons.append("Engine beam-sql: asked for; Beam SQL finds the pairs.")
     else:
@@ -55,7 +60,7 @@ def choose(
         reasons.append(f"Engine vectorized: {why}")
     if runner_reason:
         reasons.append(runner_reason)
-    taken = "vectorized" if sql is None else "beam-sql"
+    taken = "beam-sql" if sql else "vectorized"
     return RunPlan(chosen, taken, runner, partitions, str(plan.kind), tuple(reasons), sql)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from connectors import Connector, connector_for
 from pipelines.beam_sql.service import check_service
 from pipelines.errors import PipelineError
-from pipelines.options import ENGINES, RUNNERS, STRATEGIES, RunRequest
+from pipelines.options import ENGINES, RUNNERS, STRATEGIES, Choice, RunRequest
 from pipelines.planner import RunPlan, choose
-from pipelines.runners.choice import Choice, choose_runner
+from pipelines.runners.choice import choose_runner
 from recipe import (
     LEFT,
     RIGHT,
@@ -53,7 +53,7 @@ class Prepared:
 def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
     """Check everything that can be checked before a row is read; raises RecipeError, ConnectorError, PipelineError.
 
-    ``runner`` stands in for the choice that the request leaves open.
+    ``runner`` stands in for the request's choice.
     """
     _check_options(request)
     recipe, warnings = read_recipe(request)
@@ -74,12 +74,12 @@ def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
         signatures(),
     )
     check_functions(plan)
-    runner = runner or choose_runner(request.runner, request.cluster)
+    runner = runner or request.choice or choose_runner(request.runner, request.cluster)
     run_plan = choose(
         plan, request.strategy, request.engine, runner.runner, request.partitions,
         connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(), runner.reason,
     )  # fmt: skip
-    if run_plan.sql is not None:
+    if run_plan.sql:
         _check_sql_service(request, runner)
     found = (*warnings, *plan.warnings, *([runner.warning] if runner.warning else []))
     return Prepared(recipe, sources, connectors, schemas, plan, run_plan, runner, found)

@@ -25,11 +25,11 @@ from pipelines.manifest import (
     run_warnings,
     write_manifest,
 )
-from pipelines.options import RunRequest
+from pipelines.options import Choice, RunRequest
 from pipelines.outputs import output_of
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
-from pipelines.runners.choice import SET_UP, Choice, on_this_machine
+from pipelines.runners.choice import SET_UP, on_this_machine
 from pipelines.stage import Readings, StageTask
 from pipelines.steps import RunState, Summary, read_summary
 from pipelines.workdir import WorkDir
@@ -165,7 +165,7 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
     try:
         with _service(state) as service:
             # Each worker of ours would get one of Java's, all in one program: a second gains nothing there.
-            workers = {} if state.sql is None else {"workers": 1}
+            workers = {"workers": 1} if state.sql else {}
             direct.run(lambda pipeline: build(pipeline, state, tasks, service), **workers)
     except Exception as error:
         raise _cause(state, error) from error
@@ -183,14 +183,14 @@ def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks:
 
 def _service(state: RunState) -> contextlib.AbstractContextManager[str | None]:
     """The service of engine beam-sql; None for the other engine."""
-    if state.sql is None:
+    if not state.sql:
         return contextlib.nullcontext()
     return sql_service(state.sql_service, state.folder, state.memory)
 
 
 def _cause(state: RunState, error: Exception) -> KallaError:
     known = recorded_failure(state.scratch, error)
-    return known if state.sql is None or known.code != "internal.error" else sql_failure(state.folder, known.message)
+    return known if not state.sql or known.code != "internal.error" else sql_failure(state.folder, known.message)
 
 
 def _manifest(

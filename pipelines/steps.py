@@ -16,8 +16,8 @@ from sqlglot import exp
 
 from pipelines import engine, hot, progress
 from pipelines.assemble import Chunk, Written, assembler, let_go
-from pipelines.beam_sql.rows import Batch, explain_rows, sql_rows
-from pipelines.beam_sql.statement import SqlMatch
+from pipelines.beam_sql.rows import Batch, check_whole, explain_rows, sql_rows
+from pipelines.beam_sql.statement import SqlMatch, passes_of
 from pipelines.buckets import bucket_rows, frequent_keys, from_bytes, split_batches
 from pipelines.general import found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
@@ -52,7 +52,7 @@ class RunState:
     memory: int
     strategy: str
     buckets: int
-    sql: SqlMatch | None = None
+    sql: tuple[SqlMatch, ...] = ()
     sql_service: str | None = None
     relations: Mapping[str, Relation] = field(default_factory=dict)
 
@@ -232,19 +232,27 @@ def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterab
     return bucket
 
 
-def rows_for_sql(part: FilePart) -> Iterator[Batch]:
-    """One file's rows as Beam SQL gets them."""
+def rows_for_sql(part: FilePart, number: int) -> Iterator[Batch]:
+    """One file's rows as Beam SQL gets them for the statement of this number."""
     state = _kept(Path(part.folder), _STATE, RunState)
-    assert state.sql is not None, "a step of engine beam-sql"
     progress.emit("progress", stage="matching", source=None, progress=0.0)
     with engine.connect(state.folder, engine.engine_memory(state.memory), [f.path for f in part.rows.files]) as found:
-        yield from sql_rows(found, state.plan, state.sql, state.sides(), part.rows)
+        yield from sql_rows(found, passes_of(state.plan)[number], state.sql[number], state.sides(), part.rows)
 
 
 def explainable_files(folder: Path) -> list[FilePart]:
     """Both sides, file by file, once all pairs are kept."""
     state = _kept(folder, _STATE, RunState)
     return [part for side in (LEFT, RIGHT) for part in side_files(state, side)]
+
+
+def match_checked(folder: Path) -> int:
+    """Judge all candidates of a statement that runs whole; the pairs that Beam SQL found are to be the same."""
+    state = _kept(folder, _STATE, RunState)
+    number = match_local(state)
+    with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
+        check_whole(connection, state.plan, state.folder)
+    return number
 
 
 def explain_part(part: FilePart) -> int:

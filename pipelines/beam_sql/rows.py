@@ -17,10 +17,11 @@ from pipelines.beam_sql.statement import SqlKind, SqlMatch
 from pipelines.buckets import BATCH_ROWS, filled, key_texts, side_keys
 from pipelines.engine import Connection
 from pipelines.errors import PipelineError
+from pipelines.general import RESULT
 from pipelines.matching import Sides, nearest_tree, own_checks, pairs_tree
 from pipelines.paths import partial
 from pipelines.relation import ROW, Relation
-from pipelines.shards import create_pairs, create_table, write_at_most
+from pipelines.shards import create_pairs, create_table, parquet, write_at_most
 from recipe import LEFT, MatchPlan
 
 Batch: TypeAlias = list[tuple[Any, ...]]
@@ -96,6 +97,24 @@ def _check_pairs(connection: Connection, plan: MatchPlan, sides: Sides) -> None:
     mine = exp.column("lr").between(exp.Literal.number(rows.before + 1), exp.Literal.number(rows.before + rows.rows))
     create_table(connection, "expected", pairs_tree(plan, sides))
     create_table(connection, "found", exp.select("lr", "rr").from_("pairs").where(mine))
+    _compare(connection)
+
+
+def check_whole(connection: Connection, plan: MatchPlan, folder: Path) -> None:
+    """Hold all pairs of Beam SQL against the result of a statement that our own engine has run whole; each of its rows
+    is one pair. Raises PipelineError ``run.engines_differ``."""
+    assert plan.traced is not None and plan.passes, "the union of simple statements"
+    create_pairs(connection, folder)
+    lists = ((plan.traced.left_rows, "lr"), (plan.traced.right_rows, "rr"))
+    first = exp.Literal.number(1)
+    rows = [exp.alias_(exp.func("list_extract", exp.column(n, quoted=True), first.copy()), name) for n, name in lists]
+    create_table(connection, "expected", exp.select(*rows).from_(parquet(folder / RESULT)))
+    create_table(connection, "found", exp.select("lr", "rr").from_("pairs"))
+    _compare(connection)
+
+
+def _compare(connection: Connection) -> None:
+    """The tables ``expected`` and ``found`` hold the same pairs, equally often."""
     for wrong, right, what in (("found", "expected", "found"), ("expected", "found", "left out")):
         both = [exp.select("lr", "rr").from_(table) for table in (wrong, right)]
         differing = exp.Except(this=both[0], expression=both[1], distinct=False).limit(1)

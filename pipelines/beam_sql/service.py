@@ -25,10 +25,10 @@ _LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
 def check_service(named: str | None) -> None:
-    """Raises PipelineError ``run.java_missing`` or ``run.jars_missing`` where a run could not start its own service,
-    ``run.sql_service_unreachable`` where the named one does not answer."""
+    """Raises PipelineError ``run.java_missing``, ``run.java_version`` or ``run.jars_missing`` where a run could not
+    start its own service, ``run.sql_service_unreachable`` where the named one does not answer."""
     if named is None:
-        jars.java()
+        jars.java("functions")
         jars.class_path("functions")
         return
     host, _, port = named.rpartition(":")
@@ -81,7 +81,7 @@ def service_command(expansion: int, worker: int, heap_mib: int, host: str = HOST
     """``host`` is where runners find the worker. Raises what ``check_service`` does."""
     path = ":".join(jars.class_path("functions"))
     main = ("org.kalla.sql.Service", str(expansion), str(worker), host)
-    return (jars.java(), f"-Xmx{heap_mib}m", *_JVM, _LOG_LEVEL, "-cp", path, *main)
+    return (jars.java("functions"), f"-Xmx{heap_mib}m", *_JVM, _LOG_LEVEL, "-cp", path, *main)
 
 
 def _heap(memory: int) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlglot import exp
 
@@ -65,10 +65,20 @@ class SqlMatch:
 _Value: TypeAlias = tuple[exp.Expr, SqlKind]
 
 
+def sql_matches(plan: MatchPlan) -> tuple[SqlMatch, ...]:
+    """The statements for each of ``passes_of``. Raises what ``sql_match`` does."""
+    return tuple(map(sql_match, passes_of(plan)))
+
+
+def passes_of(plan: MatchPlan) -> tuple[MatchPlan, ...]:
+    """What Beam SQL is asked one after the other: the SELECTs that UNION ALL puts together, else the plan itself."""
+    return plan.passes or (plan,)
+
+
 def sql_match(plan: MatchPlan) -> SqlMatch:
     """The statements for a plan. Raises RecipeError ``run.sql_unsupported`` naming the clause Beam SQL cannot do."""
     if plan.kind is PlanClass.GENERAL:
-        raise _refused(_general_clause(plan), "it makes new rows of several, which cannot be traced there")
+        raise _general_refusal(plan)
     if plan.kind is PlanClass.INEQUALITY:
         conditions = " AND ".join(c.sql for c in (*plan.conditions, *plan.left_only, *plan.right_only))
         raise _refused(conditions or plan.sql, "it joins on equality alone, and there is none between the two sides")
@@ -95,16 +105,35 @@ def _refused(clause: str, why: str) -> RecipeError:
     return RecipeError(f"Beam SQL cannot decide {clause}: {why}.", code=UNSUPPORTED, hint=_HINT)
 
 
-_CLAUSES: Sequence[tuple[type[exp.Expr], str]] = (
-    (exp.SetOperation, "UNION"), (exp.Group, "GROUP BY"), (exp.Window, "OVER (...)"), (exp.Distinct, "DISTINCT"),
-    (exp.With, "WITH"), (exp.AggFunc, "an aggregate"), (exp.Subquery, "a sub-query"),
+_UNTRACED = "it cannot tell which records a row of its result was made of"
+_UNJOINED = (
+    "it joins what a part of a statement makes on equality alone, and cuts constants to the scale of what it sums"
+)
+_UNREAD = "what it makes of them cannot be handed on to the next step"
+_MERGED = "it puts rows together that equal each other, or does more than put SELECTs over both sides together"
+# In the order in which a person would have to part with them.
+_CLAUSES: Sequence[tuple[tuple[type[exp.Expr], ...], Callable[[Any], str], str]] = (
+    ((exp.SetOperation,), lambda n: f"{n.key.upper()}{'' if n.args.get('distinct') else ' ALL'}", _MERGED),
+    ((exp.With,), lambda n: f"WITH {', '.join(c.alias for c in n.expressions)}", _UNJOINED),
+    ((exp.Group, exp.Having), lambda n: n.sql(dialect="postgres"), _UNTRACED),
+    ((exp.Distinct,), lambda n: "DISTINCT", _UNTRACED),
+    ((exp.Window,), lambda n: n.sql(dialect="postgres"), _UNREAD),
+    ((exp.AggFunc,), lambda n: n.sql(dialect="postgres"), _UNTRACED),
+    ((exp.Exists, exp.Subquery, exp.Query), lambda n: f"the sub-query {n.sql(dialect='postgres')}", _UNJOINED),
 )  # fmt: skip
+_MOST_CLAUSE = 120
 
 
-def _general_clause(plan: MatchPlan) -> str:
-    """What makes the statement one that runs as a whole, in the words of SQL."""
+def _general_refusal(plan: MatchPlan) -> RecipeError:
+    """For a statement that runs as a whole: the clause that makes it one, and why Beam SQL cannot have it."""
     written: exp.Expr = exp.maybe_parse(plan.sql, dialect="postgres")
-    return next((name for kind, name in _CLAUSES if written.find(kind)), "this statement")
+    inner = [node for node in written.walk() if node is not written or isinstance(node, exp.SetOperation)]
+    for kinds, name, why in _CLAUSES:
+        found = next((node for node in inner if isinstance(node, kinds)), None)
+        if found is not None:
+            clause = " ".join(name(found).split())
+            return _refused(clause if len(clause) <= _MOST_CLAUSE else f"{clause[:_MOST_CLAUSE]}...", why)
+    return _refused("a join of more than two tables", _UNJOINED)
 
 
 class _Lift:

@@ -28,18 +28,21 @@ _LABELS = {LEFT: "LeftSchema", RIGHT: "RightSchema"}
 _DIGITS = 80
 
 
-def sql_pairs(batches: Mapping[str, beam.PCollection], match: SqlMatch, service: str) -> beam.PCollection:
-    """Rows ``lr, rr`` of every pair, from the batches that ``rows.sql_rows`` gives for each side.
+def sql_pairs(
+    batches: Mapping[str, beam.PCollection], match: SqlMatch, service: str, label: str = ""
+) -> beam.PCollection:
+    """Rows ``lr, rr`` of every pair, from the batches that ``rows.sql_rows`` gives for each side. ``label`` tells
+    several statements of a run apart.
 
     The service at host:port expands the statements here and now. Raises PipelineError ``run.sql_refused`` for one that
     Beam SQL does not take after all, ``run.sql_service_unreachable``.
     """
-    tables = {side: _with_schema(batches[side], side, match) for side in (LEFT, RIGHT)}
+    tables = {side: _with_schema(batches[side], side, match, label) for side in (LEFT, RIGHT)}
     try:
-        found = tables | "SqlJoin" >> _transform(match.join, service)
+        found = tables | f"SqlJoin{label}" >> _transform(match.join, service)
         if match.residual is None:
             return found
-        return found | "SqlFilter" >> _transform(match.residual, service)
+        return found | f"SqlFilter{label}" >> _transform(match.residual, service)
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
         raise PipelineError(
             f"The service for Beam SQL at {service} does not answer: {shortened(str(error))}",
@@ -54,7 +57,7 @@ def sql_pairs(batches: Mapping[str, beam.PCollection], match: SqlMatch, service:
         ) from error
 
 
-def _with_schema(batches: beam.PCollection, side: str, match: SqlMatch) -> beam.PCollection:
+def _with_schema(batches: beam.PCollection, side: str, match: SqlMatch, label: str) -> beam.PCollection:
     fields: list[tuple[str, Any]] = [("rid", int), *((f"k{i}", str) for i in range(match.keys))]
     fields += [(lifted.name, _TYPES[lifted.kind]) for lifted in match.lifted(side)]
     names = [name for name, _ in fields]
@@ -64,7 +67,7 @@ def _with_schema(batches: beam.PCollection, side: str, match: SqlMatch) -> beam.
         row: Any = namedtuple("SqlRow", names)  # type: ignore[misc]  # made here, as a class made at run time cannot travel
         return map(row._make, batch)
 
-    rows = batches | _LABELS[side] >> beam.FlatMap(named)
+    rows = batches | f"{_LABELS[side]}{label}" >> beam.FlatMap(named)
     rows.element_type = RowTypeConstraint.from_fields(
         fields
     )  # pipelines here are not type-checked: nothing else says it

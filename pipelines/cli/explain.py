@@ -126,6 +126,6 @@ def _show(prepared: Prepared, splits: dict[str, int]) -> None:
     line(console)
     for reason in prepared.run_plan.reasons:
         line(console, reason)
-    for statement in prepared.run_plan.sql.statements if prepared.run_plan.sql else ():
+    for statement in prepared.run_plan.statements:
         line(console, "  ", statement)
     print_warnings(console, [w.as_dict() for w in prepared.warnings])

@@ -105,7 +105,7 @@ def flink_configuration(place: FlinkPlace, folder: Path, memory_mib: int = 640, 
 def _java(kind: str, heap_mib: int, options: list[str], main: str, *arguments: str) -> tuple[str, ...]:
     path = ":".join(jars.class_path(kind))
     heap = [f"-Xmx{heap_mib}m", *_JVM]
-    return (jars.java(), *heap, *options, "-cp", path, main, *arguments)
+    return (jars.java(kind), *heap, *options, "-cp", path, main, *arguments)
 
 
 def flink_job_manager(configuration: Path, heap_mib: int = 512) -> Command:
@@ -153,8 +153,9 @@ def make_spark_home(home: Path) -> None:
     (home / "local").mkdir(parents=True, exist_ok=True)
     (home / "work").mkdir(exist_ok=True)
     (home / "RELEASE").write_text("Spark of `make java`\n", encoding="utf-8")
-    if not (home / "jars").is_symlink():
-        (home / "jars").symlink_to(Path(jars.class_path("spark")[0]).parent, target_is_directory=True)
+    ours = home / "jars"
+    ours.unlink(missing_ok=True)  # of other sources, where the folder was used before
+    ours.symlink_to(Path(jars.class_path("spark")[0]).parent, target_is_directory=True)
 
 
 def spark_master(home: Path, host: str, port: int, ui_port: int) -> Command:

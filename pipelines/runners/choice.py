@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pipelines.errors import PipelineError
-from pipelines.options import ClusterOptions
+from pipelines.options import Choice, ClusterOptions
 from recipe import KallaError, Problem
 
 FALLBACK = "run.cluster_fallback"
@@ -18,17 +16,6 @@ SET_UP = frozenset({
     "run.worker_pool_unreachable",
     "run.worker_version",
 })  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Choice:
-    """``reason`` is a sentence for the plan; ``warning`` stands in the result where a cluster was meant and not
-    taken."""
-
-    runner: str
-    reason: str
-    parallelism: int
-    warning: Problem | None = None
 
 
 def choose_runner(asked: str, cluster: ClusterOptions) -> Choice:

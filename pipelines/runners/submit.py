@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipelines.errors import recorded_failure
-from pipelines.options import RunRequest
+from pipelines.options import Choice, RunRequest
 from pipelines.runners.base import Folders, Runner
 from pipelines.runners.causes import cancelled
-from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner
 from pipelines.runners.spark import SparkRunner
 from recipe import KallaError

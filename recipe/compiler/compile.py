@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -66,6 +67,7 @@ def _plan(
     sides: Mapping[str, SideInput],
     functions: Mapping[str, FunctionSignature],
 ) -> MatchPlan | None:
+    tree = tree.copy()  # binding writes into it
     named = {name.upper(): signature for name, signature in functions.items()}
     taken = {i.name for i in tree.find_all(exp.Identifier)}
     taken |= {c.name for side in sides.values() for c in side.schema or ()}
@@ -77,7 +79,23 @@ def _plan(
         return None
     if simple and isinstance(query, BoundSelect):
         return _simple_plan(sql, shared, query)
-    return _general_plan(sql, shared, query)
+    passes = _passes(tree, lambda part: _plan(sql, part, Findings(sql), sides, functions), named)
+    return replace(_general_plan(sql, shared, query), passes=passes)
+
+
+def _passes(
+    tree: exp.Expression, plan: Callable[[exp.Expression], MatchPlan | None], named: Mapping[str, FunctionSignature]
+) -> tuple[MatchPlan, ...]:
+    """The plans of the SELECTs that UNION ALL puts together; none where it is not all that the statement does."""
+    aggregates = {name for name, signature in named.items() if signature.aggregate}
+    if isinstance(tree, exp.Select):
+        found = plan(tree) if is_simple(tree, aggregates) else None
+        return () if found is None else (found,)
+    others = {name for name, value in tree.args.items() if value} - {"this", "expression"}
+    if not isinstance(tree, exp.Union) or others:
+        return ()
+    parts = [_passes(part, plan, named) for part in (tree.this, tree.expression)]
+    return (*parts[0], *parts[1]) if all(parts) else ()
 
 
 def _both_sides(shared: Shared, tree: exp.Expression, query: BoundQuery | None) -> None:

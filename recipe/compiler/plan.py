@@ -111,6 +111,9 @@ class MatchPlan:
     over both. ``left_numbers`` and ``right_numbers`` are the numeric columns used, as (name, tree giving
     the number): control totals are kept for them. For GENERAL, ``keys`` and conditions are empty and
     ``traced`` is set.
+
+    ``passes`` are the plans of the SELECTs of a statement that is nothing but the UNION ALL of simple ones: each
+    result row is then a pair of one of them.
     """
 
     kind: PlanClass
@@ -126,6 +129,7 @@ class MatchPlan:
     right_numbers: tuple[tuple[str, exp.Expression], ...] = ()
     parses: tuple[Parse, ...] = ()
     traced: TracedQuery | None = None
+    passes: tuple[MatchPlan, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
     def key_columns(self, side: str) -> tuple[str, ...]:

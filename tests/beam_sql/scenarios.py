@@ -57,8 +57,8 @@ def pairs_by_condition(case: Case, folder: Path, shared: ClusterOptions) -> list
 
 def _each_by_itself(prepared: Prepared) -> tuple[SqlMatch, int]:
     """The statement with ``b0, b1, ...`` in place of its WHERE."""
-    match = prepared.run_plan.sql
-    assert match is not None and match.residual is not None
+    [match] = prepared.run_plan.sql
+    assert match.residual is not None
     tree = sqlglot.parse_one(match.residual)
     where = tree.args["where"].this
     tests = list(where.flatten()) if isinstance(where, exp.And) else [where]
@@ -78,7 +78,6 @@ def _batches(prepared: Prepared, folder: Path) -> dict[str, list[Batch]]:
         names = tuple(c.name for c in prepared.schemas[side])
         whole[side] = Relation(side, (DataFile(path, connector.count()),), names)
     sides = Sides(whole["l"], whole["r"], ("id",), ("id",))
-    match = prepared.run_plan.sql
-    assert match is not None
+    [match] = prepared.run_plan.sql
     with engine.connect(folder, 512 << 20, [f.path for r in whole.values() for f in r.files]) as connection:
         return {s: list(sql_rows(connection, prepared.plan, match, sides, whole[s])) for s in "lr"}

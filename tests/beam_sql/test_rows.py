@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines import engine
-from pipelines.beam_sql.rows import explain_rows, keep_pairs, sql_rows
+from pipelines.beam_sql.rows import check_whole, explain_rows, keep_pairs, sql_rows
 from pipelines.beam_sql.statement import sql_match
 from pipelines.errors import PipelineError
+from pipelines.general import match_whole
 from pipelines.matching import Sides
 from pipelines.prepare import prepare
 from pipelines.relation import DataFile, Relation
@@ -73,3 +74,35 @@ def test_pairs_that_the_other_engine_does_not_find_end_the_run(
         with pytest.raises(PipelineError, match=told) as error:
             explain_rows(connection, plan, sides, "l", tmp_path, 0)
     assert error.value.code == "run.engines_differ" and error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        ([(1, 1), (1, 1), (2, 2)], ""),
+        ([(1, 1), (2, 2)], "left out"),
+        ([(1, 1), (1, 1), (2, 2), (2, 2)], "found"),
+        ([(1, 1), (1, 1), (2, 1)], "found"),
+    ],
+)
+def test_pairs_of_several_passes_are_those_of_the_whole_statement(
+    pairs: list[tuple[int, int]], told: str, tmp_path: Path
+) -> None:
+    """Two passes, of which both find the first pair."""
+    rows = {"id": [1, 2], "ref": ["a", "b"], "n": [1, 2], "amount": [D(1), D(2)]}
+    paths = [write_parquet(tmp_path / f"{n}.parquet", rows, TYPES) for n in ("left", "right")]
+    one = "SELECT l.id FROM left_src l JOIN right_src r ON l.{0} = r.{0}"
+    sql = f"{one.format('ref')} UNION ALL {one.format('n')} AND l.n < 2"
+    plan = prepare(request(document(sql, *(source(p, ["id"]) for p in paths)), tmp_path / "out")).plan
+    assert len(plan.passes) == 2
+    relations = [Relation(s, (DataFile(str(p), 2),), tuple(TYPES)) for s, p in zip("lr", paths, strict=True)]
+    keep_pairs(tmp_path, 0, pairs)
+    with engine.connect(tmp_path, 256 << 20, [str(p) for p in paths]) as connection:
+        match_whole(connection, plan, relations[0], relations[1], tmp_path)
+    with engine.connect(tmp_path, 256 << 20, [str(p) for p in paths]) as connection:
+        if not told:
+            check_whole(connection, plan, tmp_path)
+            return
+        with pytest.raises(PipelineError, match=told) as error:
+            check_whole(connection, plan, tmp_path)
+    assert error.value.code == "run.engines_differ"

@@ -17,7 +17,7 @@ from tests.cluster.data import ledger_and_bank
 from tests.cluster.scenarios import same_evidence, sample
 from tests.clusters import needs_java
 from tests.end_to_end.test_differential import check, recipe
-from tests.helpers import beam, document, drive, manifest, request, source, write_csv
+from tests.helpers import beam, document, drive, manifest, read_set, request, source, write_csv
 from tests.oracle import Rule, reconcile
 
 pytestmark = [needs_java("functions"), pytest.mark.timeout(900)]
@@ -66,6 +66,7 @@ def test_the_same_rows_as_the_oracle_and_the_other_engine(tmp_path: Path) -> Non
         whole_evidence_of_hard_rows(tmp_path / "rows", shared)
         texts_of_two_files(tmp_path / "texts", shared)
         sides_without_rows(tmp_path / "empty", shared)
+        passes_put_together(tmp_path / "passes", shared)
         many_rows(tmp_path / "many", shared)
 
 
@@ -122,6 +123,26 @@ def sides_without_rows(folder: Path, shared: ClusterOptions) -> None:
     beam(document(sql, *sides), folder / "out", engine="beam-sql", cluster=shared)
     drive(document(sql, *sides), folder / "vectorized")
     same_evidence(folder / "out", folder / "vectorized")
+
+
+def passes_put_together(folder: Path, shared: ClusterOptions) -> None:
+    """UNION ALL of three passes over texts; two find the same pair, one alone has a filter."""
+    folder.mkdir()
+    left = {"id": "12345", "ref": ["a", "b", None, "c", "c"], "amount": ["1.00", "2", "3", "4", "n/a"], "iban": [*"xxyyz"]}  # fmt: skip
+    right = {"id": "1234", "ref": ["a", "B", None, "c"], "amount": ["1.01", "2.00", "3.000", "4"], "iban": [*"xxyy"]}
+    sql = (
+        "SELECT l.id AS one, r.id AS other FROM left_src l JOIN right_src r ON l.ref = r.ref"
+        " AND tolerance_match(l.amount, r.amount, 0.01)"
+        " UNION ALL SELECT l.id, r.id FROM left_src l, right_src r WHERE l.iban = r.iban AND l.amount = r.amount"
+        " UNION ALL SELECT l.id, r.id FROM left_src l JOIN right_src r ON upper(l.ref) = r.ref"
+    )
+    sides = [source(write_csv(folder / f"{n}.csv", t), ["id"]) for n, t in (("left", left), ("right", right))]
+    beam(document(sql, *sides), folder / "out", engine="beam-sql", cluster=shared)
+    outcome = drive(document(sql, *sides), folder / "vectorized")
+    same_evidence(folder / "out", folder / "vectorized")
+    found = [(row["_left_row"], row["_right_row"]) for row in read_set(folder / "out", "matched")]
+    assert sorted(found) == [([1], [1]), ([2], [2]), ([4], [4]), ([4], [4])]  # texts that differ are not equal
+    assert len(manifest(folder / "out")["plan"]["sql"]) == outcome["matched_count"] == 4
 
 
 def many_rows(folder: Path, shared: ClusterOptions) -> None:

@@ -97,15 +97,16 @@ def a_python_worker_is_killed(ground: Ground) -> None:
 
 
 def a_machine_is_killed(ground: Ground) -> None:
-    """A TaskManager is killed; another has taken its place by the time the cluster tries again."""
+    """A TaskManager is killed; another has taken its place by the time the cluster tries again. Its workers end too."""
     output = ground.folder / "machine-killed"
     with in_the_middle(ground, output) as run:
-        name = ground.found.workers[0]
+        name, before = ground.found.workers[0], python_workers(ground.found)
         _kill(ground.found, name)
         ground.found.processes.start(name, flink_task_manager(ground.found.processes.logs.parent / "conf"))
     right_or_nothing(ground, run["outcome"], output)
     assert _was_tried_again(ground.found, run["asked"].run_id)
     until(lambda: fetch_json(f"{ground.found.master_url}/overview")["taskmanagers"] == 2, "the new TaskManager")
+    until(lambda: not set(before) & set(python_workers(ground.found)), "the end of the machine's Python workers")
 
 
 def a_spark_worker_is_killed(ground: Ground) -> None:

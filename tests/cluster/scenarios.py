@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -83,28 +84,40 @@ def sample_is_true(ground: Ground) -> None:
     same_evidence(ground.folder / "auto", ground.sample_truth)
 
 
-def large_rows_agree(strategy: str) -> Callable[[Ground], None]:
-    """200,000 rows: every strategy leaves what one machine leaves."""
+def large_rows_agree(engine: str, strategy: str) -> Callable[[Ground], None]:
+    """200,000 rows: every engine and strategy leaves what one machine leaves."""
 
     def agree(ground: Ground) -> None:
-        output = ground.folder / strategy
-        outcome = on(ground.found, ground.large, output, strategy=strategy)
+        output = ground.folder / f"{engine}-{strategy}"
+        outcome = on(ground.found, ground.large, output, strategy=strategy, engine=engine)
         assert outcome["status"] == "completed", outcome
-        assert (outcome["strategy"], outcome["runner"]) == (strategy, ground.found.kind)
+        taken = tuple(outcome[name] for name in ("engine", "strategy", "runner"))
+        assert taken == (engine, strategy, ground.found.kind)
         same_evidence(output, ground.large_truth)
 
-    agree.__name__ = f"large_rows_agree_{strategy}"
+    agree.__name__ = f"large_rows_agree_{engine}_{strategy}"
     return agree
 
 
+# Beam SQL has a join of its own, which is a shuffle.
+LARGE_ROWS = tuple(
+    starmap(
+        large_rows_agree,
+        [("vectorized", "shuffle"), ("vectorized", "broadcast"), ("vectorized", "local"), ("beam-sql", "shuffle")],
+    )
+)
+
+
 def two_runs_at_once(ground: Ground) -> None:
-    """Two runs at the same time do not disturb each other; where the cluster has room for one, the other waits."""
-    outputs = [ground.folder / f"at-once-{n}" for n in range(2)]
+    """Two runs at the same time do not disturb each other; where the cluster has room for one, the other waits.
+
+    One has Beam SQL find the pairs of the sample, the other our own engine."""
+    outputs = {engine: ground.folder / f"at-once-{engine}" for engine in ("vectorized", "beam-sql")}
     with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(lambda output: on(ground.found, sample(), output), outputs))
-    for outcome, output in zip(outcomes, outputs, strict=True):
-        assert outcome["status"] == "completed", outcome
-        same_evidence(output, ground.sample_truth)
+        outcomes = pool.map(lambda engine: on(ground.found, sample(), outputs[engine], engine=engine), outputs)
+    for outcome, engine in zip(outcomes, outputs, strict=True):
+        assert (outcome["status"], outcome["engine"]) == ("completed", engine), outcome
+        same_evidence(outputs[engine], ground.sample_truth)
 
 
 def postgres_is_read_at_one_moment(ground: Ground) -> None:

@@ -24,11 +24,13 @@ from tests.helpers import beam, manifest, request
 
 
 @contextlib.contextmanager
-def job_server(mark: bytes) -> Iterator[str]:
-    """Answers every call as a job server whose options hold ``mark``."""
+def job_server(mark: bytes, asked: list[str] | None = None) -> Iterator[str]:
+    """Answers every call as a job server whose options hold ``mark``; the calls are kept in ``asked``."""
 
     class Answers(grpc.GenericRpcHandler):
         def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            if asked is not None:
+                asked.append(details.method)
             return grpc.unary_unary_rpc_method_handler(lambda *_: mark)
 
     server = grpc.server(ThreadPoolExecutor(2))

@@ -10,7 +10,7 @@ from tests.cluster import faults, scenarios, setups
 from tests.cluster.scenarios import Ground
 from tests.clusters import cluster, needs_java
 
-pytestmark = [needs_java("flink"), pytest.mark.timeout(1200)]
+pytestmark = [needs_java("flink"), needs_java("functions"), pytest.mark.timeout(1200)]
 
 
 def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -19,7 +19,7 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
         ground.hold(
             subtests,
             scenarios.sample_is_true,
-            *map(scenarios.large_rows_agree, ("shuffle", "broadcast", "local")),
+            *scenarios.LARGE_ROWS,
             scenarios.two_runs_at_once,
             scenarios.postgres_is_read_at_one_moment,
             setups.no_pool_answers,

@@ -14,10 +14,9 @@ import pytest
 
 from pipelines.errors import PipelineError, recorded
 from pipelines.loading import loading_beam
-from pipelines.options import ClusterOptions
+from pipelines.options import Choice, ClusterOptions
 from pipelines.runners import portable
 from pipelines.runners.base import Folders
-from pipelines.runners.choice import Choice
 from pipelines.runners.flink import FlinkRunner, is_living, named, newest
 from pipelines.runners.portable import ClusterRunner, PortableJob
 from pipelines.runners.submit import run_on_cluster

@@ -10,7 +10,7 @@ from tests.cluster import faults, scenarios, setups
 from tests.cluster.scenarios import Ground
 from tests.clusters import cluster, needs_java
 
-pytestmark = [needs_java("spark"), pytest.mark.timeout(1200)]
+pytestmark = [needs_java("spark"), needs_java("functions"), pytest.mark.timeout(1200)]
 
 
 def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -19,7 +19,7 @@ def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
             subtests,
             scenarios.sample_is_true,
             scenarios.two_runs_at_once,
-            scenarios.large_rows_agree("shuffle"),
+            *scenarios.LARGE_ROWS,
             setups.no_pool_answers,
             faults.a_run_is_cancelled,
             faults.a_spark_worker_is_killed,

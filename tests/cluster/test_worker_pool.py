@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -89,6 +92,64 @@ def test_a_worker_ends_by_itself_when_its_machine_closes_the_connection(pool: Wo
     _, alive = psutil.wait_procs([worker], 60)
     server.stop(0).wait()
     assert not alive
+
+
+# A worker with a step at work that nothing can stop, as its process runs it.
+_AT_WORK = """
+import sys, threading, time
+from pipelines.cluster import sdk_worker
+threading.Thread(target=time.sleep, args=(600,)).start()
+{change}
+sdk_worker._end(sdk_worker.main(sys.argv[1:]))
+"""
+# One that Beam keeps although its control channel is gone.
+_STUCK = """
+sdk_worker._LOOK_SECONDS = 0.1
+run = sdk_worker.SdkHarness.run
+def stuck(harness):
+    try:
+        run(harness)
+    finally:
+        time.sleep(600)
+sdk_worker.SdkHarness.run = stuck
+"""
+
+
+@pytest.mark.parametrize(("change", "status"), [("", (0, 1)), (_STUCK, (1,))], ids=["at work", "stuck"])
+def test_a_worker_ends_with_its_machine_whatever_it_does(change: str, status: tuple[int, ...]) -> None:
+    with started_program(_CONTROL) as control:
+        assert control.stdout is not None
+        address = f"127.0.0.1:{int(control.stdout.readline())}"
+        with started_program(_AT_WORK.format(change=change), address, "1-1") as worker:
+            assert control.stdout.readline() == "connected\n"
+            control.kill()
+            assert worker.wait(60) in status
+
+
+@contextlib.contextmanager
+def started_program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, "-c", *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+# A machine that gives no work: tells its port, and when a worker has come.
+_CONTROL = """
+from concurrent.futures import ThreadPoolExecutor
+import time, grpc
+from apache_beam.portability.api import beam_fn_api_pb2_grpc
+class Control(beam_fn_api_pb2_grpc.BeamFnControlServicer):
+    def Control(self, request_iterator, context):
+        print("connected", flush=True)
+        yield from request_iterator
+server = grpc.server(ThreadPoolExecutor(4))
+beam_fn_api_pb2_grpc.add_BeamFnControlServicer_to_server(Control(), server)
+print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+server.start()
+time.sleep(600)
+"""
 
 
 def test_all_end_with_the_pool(pool: WorkerPool) -> None:

@@ -22,7 +22,13 @@ pytestmark = needs_java("functions")
 def in_java(calls: Iterable[dict[str, Any]]) -> list[Any]:
     """The values of calls, each ``function`` and ``args``, from one Java process."""
     lines = "".join(json.dumps({"function": c["function"], "args": c["args"]}) + "\n" for c in calls)
-    command = [jars.java(), "-Xmx256m", "-cp", ":".join(jars.class_path("functions")), "org.kalla.functions.Table"]
+    command = [
+        jars.java("functions"),
+        "-Xmx256m",
+        "-cp",
+        ":".join(jars.class_path("functions")),
+        "org.kalla.functions.Table",
+    ]
     done = subprocess.run(command, input=lines.encode(), capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.decode().splitlines()]

@@ -39,6 +39,7 @@ _PROGRESS = schemas.record(
         "matched_count": schemas.nullable(schemas.COUNT),
         "total_left": schemas.nullable(schemas.COUNT),
         "total_right": schemas.nullable(schemas.COUNT),
+        "waiting": schemas.FLAG,
         "updated_at": schemas.TIME,
     }
 )

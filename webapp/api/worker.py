@@ -32,6 +32,7 @@ _FRACTION = schemas.NUMBER | {"minimum": 0, "maximum": 1}
             "matched_count": schemas.COUNT,
             "total_left": schemas.COUNT,
             "total_right": schemas.COUNT,
+            "waiting": schemas.FLAG,
         },
     ),
     response=_OK,

@@ -152,6 +152,7 @@ class RunProgress(Base):
     matched_count: Mapped[int | None] = mapped_column(BigKey)
     total_left: Mapped[int | None] = mapped_column(BigKey)
     total_right: Mapped[int | None] = mapped_column(BigKey)
+    waiting: Mapped[bool] = mapped_column(default=False, server_default=false())
     updated_at: Mapped[datetime] = mapped_column(default=now, server_default=func.now())
 
 

@@ -74,6 +74,10 @@ class Tracker:
         self._since = now
 
     def _take(self, kind: str, event: Event) -> None:
+        if kind == "waiting":
+            self._state["waiting"] = True  # for room on a cluster, until the next event of the work
+            return
+        self._state.pop("waiting", None)
         if kind == "progress" and event.get("stage") == STAGES[0]:
             self._staged(event, 0)
         elif kind == "staged":

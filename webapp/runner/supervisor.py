@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipelines.launch import END_SECONDS, ClusterOptions, RunRequest, launch
+from pipelines.launch import END_SECONDS, ClusterOptions, RunRequest, Watch, launch, watch_cluster
 from recipe import KallaError, mask_text, read_json
 from webapp.errors import ServiceError
 from webapp.runner.delivery import Attempt, Delivery
@@ -79,6 +79,7 @@ class Supervisor:
         self._changed = threading.Condition()
         self._running: dict[str, Running] = {}
         self._companions: list[Companion] = []
+        self._watch: Watch | None = None
         self._state = "starting"
         names = [f"kalla-job-{n}" for n in range(settings.max_jobs)]
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
@@ -90,6 +91,7 @@ class Supervisor:
         for entry in self._journal.open_jobs():
             self._recover(entry)
         self._outbox.start()
+        self._watch = watch_cluster(self.settings.runner, self._cluster())
         self._state = "ready"
         for thread in self._threads:
             thread.start()
@@ -130,7 +132,7 @@ class Supervisor:
                 running.end("stopped")
         for thread in self._threads:
             thread.join(_KILL_WAIT)
-        for companion in self._companions:
+        for companion in [*self._companions, *([self._watch] if self._watch else [])]:
             companion.close()
         self._outbox.settle(_SETTLE_SECONDS)
         self._outbox.stop()
@@ -303,6 +305,7 @@ class Supervisor:
             engine=self.settings.engine,
             runner=self.settings.runner,
             cluster=self._cluster(),
+            choice=self._watch.latest() if self._watch else None,
             memory_limit=self._parts.memory_limit,
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],

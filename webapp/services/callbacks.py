@@ -26,14 +26,17 @@ _MOST_WARNINGS = 1000
 
 
 def progress(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
-    """``{run_id, stage, source?, progress?, matched_count?, total_left?, total_right?}``."""
+    """``{run_id, stage, source?, progress?, matched_count?, total_left?, total_right?, waiting?}``."""
     report = _Report(body)
     stage = report.one_of("stage", STAGES)
     source = report.text("source", optional=True)
     fraction = report.fraction("progress")
     counts = {name: report.count(name, optional=True) for name in ("matched_count", "total_left", "total_right")}
+    waiting = report.flag("waiting")
     run = report.run(app)
-    stored = app.runs.record_progress(run.run_id, stage, source=source or None, progress=fraction, **counts)
+    stored = app.runs.record_progress(
+        run.run_id, stage, source=source or None, progress=fraction, waiting=waiting, **counts
+    )
     return _answer(stored)
 
 
@@ -130,6 +133,13 @@ class _Report:
             self.fault(name, "must be a whole number, 0 or greater")
             return None
         return value
+
+    def flag(self, name: str) -> bool:
+        value = self._body.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.fault(name, "must be true or false")
+            return False
+        return bool(value)
 
     def fraction(self, name: str) -> float | None:
         value = self._body.get(name)

@@ -116,6 +116,7 @@ def run_body(record: RunRecord) -> dict[str, Any]:
             "matched_count": progress.matched_count,
             "total_left": progress.total_left,
             "total_right": progress.total_right,
+            "waiting": progress.waiting,
             "updated_at": utc_text(progress.updated_at),
         },
         "recipe_name": record.recipe_name,

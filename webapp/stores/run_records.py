@@ -13,7 +13,7 @@ from webapp.stores.documents import in_order
 
 @dataclass(frozen=True)
 class ProgressRecord:
-    """The latest report of a run; numbers nobody has reported yet are None."""
+    """The latest report of a run; numbers nobody has reported yet are None. ``waiting``: for room on the cluster."""
 
     stage: str
     source: str | None
@@ -21,6 +21,7 @@ class ProgressRecord:
     matched_count: int | None
     total_left: int | None
     total_right: int | None
+    waiting: bool
     updated_at: datetime
 
 
@@ -77,7 +78,7 @@ class RunSummary:
 
 
 _RUN, _PROGRESS = Run.__table__.c, RunProgress.__table__.c
-_REPORTED = ("stage", "source", "progress", "matched_count", "total_left", "total_right", "updated_at")
+_REPORTED = ("stage", "source", "progress", "matched_count", "total_left", "total_right", "waiting", "updated_at")
 # Columns of the two tables in the order of the records: ``run_id`` is the run's id, ``progress`` the report's columns.
 RUN_COLUMNS = [_RUN["id" if f.name == "run_id" else f.name] for f in fields(RunRecord) if f.name != "progress"]
 PROGRESS_COLUMNS = [_PROGRESS[name] for name in _REPORTED]

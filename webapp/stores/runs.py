@@ -141,8 +141,9 @@ class RunStore:
         matched_count: int | None = None,
         total_left: int | None = None,
         total_right: int | None = None,
+        waiting: bool = False,
     ) -> bool:
-        """Store a report and set the run ``running``. Numbers left out keep their stored value, ``source`` does not.
+        """Store a report and set the run ``running``. Numbers left out keep their stored value, the rest does not.
 
         False, and nothing stored, when the run is final or unknown or has reported a later stage.
         Raises ServiceError ``callback.invalid`` for a stage or number that cannot be stored.
@@ -154,6 +155,7 @@ class RunStore:
             return False
         name = None if source is None else mask_text(source)
         given = {"stage": _stage(stage), "source": name, "progress": _fraction(progress), **report}
+        given["waiting"] = waiting
         with self._database.session(writes=True) as session:
             running = _from(key, OPEN).values(
                 status="running",
@@ -252,7 +254,8 @@ def _store_progress(session: Session, key: uuid.UUID, given: Mapping[str, Any], 
         new = statement.excluded
         numbers = ("progress", "matched_count", "total_left", "total_right")
         kept = {name: func.coalesce(new[name], getattr(RunProgress, name)) for name in numbers}
-        return {"stage": new.stage, "source": new.source, "updated_at": new.updated_at, **kept}
+        taken = {name: new[name] for name in ("stage", "source", "waiting", "updated_at")}
+        return {**taken, **kept}
 
     def not_earlier(statement: Insert) -> ColumnElement[bool]:
         return _rank(RunProgress.stage) <= _rank(statement.excluded.stage)

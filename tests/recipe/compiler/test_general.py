@@ -332,3 +332,27 @@ def test_plans_survive_pickling() -> None:
         assert again.traced is not None
         assert plan.traced is not None
         assert again.traced.tree == plan.traced.tree
+
+
+@pytest.mark.parametrize(
+    ("sql", "passes"),
+    [
+        (f"SELECT l.id{JOIN} UNION ALL SELECT x.id FROM left_src x, right_src y WHERE x.id = y.id", [1, 1]),
+        (f"SELECT l.id{JOIN} UNION ALL SELECT l.id{JOIN} AND l.id = r.id UNION ALL SELECT l.id{JOIN}", [1, 2, 1]),
+        (f"SELECT l.id{JOIN} UNION SELECT l.id{JOIN}", []),
+        (f"(SELECT l.id{JOIN} UNION SELECT l.id{JOIN}) UNION ALL SELECT l.id{JOIN}", []),
+        (f"SELECT l.id{JOIN} UNION ALL SELECT DISTINCT l.id{JOIN}", []),
+        (f"SELECT l.id{JOIN} UNION ALL SELECT l.id{JOIN} WHERE EXISTS (SELECT 1 FROM right_src)", []),
+        (f"WITH a AS (SELECT 1 AS n) SELECT l.id{JOIN} UNION ALL SELECT l.id{JOIN}", []),
+        (f"SELECT l.id{JOIN} UNION ALL SELECT l.id FROM left_src l JOIN a ON a.id = l.id", None),
+        (f"SELECT l.id{JOIN} GROUP BY l.id", []),
+        (f"SELECT l.id{JOIN}", []),
+    ],
+)
+def test_passes_are_the_simple_selects_of_a_union_all(sql: str, passes: list[int] | None) -> None:
+    """Each with its keys; none where the statement does anything else."""
+    if passes is None:
+        with pytest.raises(RecipeError):
+            compile_match_sql(sql, LEFT, RIGHT, FUNCTIONS)
+        return
+    assert [len(part.keys) for part in compile_match_sql(sql, LEFT, RIGHT, FUNCTIONS).passes] == passes

@@ -75,7 +75,8 @@ def test_a_run_from_its_first_report_to_its_last(run: Run):
     assert progress.pop("updated_at").endswith("Z")
     # missing numbers keep the stored value
     assert progress == {
-        "stage": "writing_results", "source": None, "progress": 0.3, "matched_count": 4, "total_left": 5, "total_right": 6
+        "stage": "writing_results", "source": None, "progress": 0.3, "matched_count": 4, "total_left": 5,
+        "total_right": 6, "waiting": False,
     }  # fmt: skip
     assert second["matched_count"] == 0
     assert run.send("complete", **RESULT) == OK
@@ -88,6 +89,13 @@ def test_a_run_from_its_first_report_to_its_last(run: Run):
         "output_unmatched_right": "/evidence/unmatched_right/", "warnings": ["careful"], "error_message": None,
     }  # fmt: skip
     assert {name: last[name] for name in expected} == expected
+
+
+def test_waiting_lasts_until_the_next_report(run: Run):
+    assert run.send("progress", stage="staging", progress=0.0, waiting=True) == OK
+    assert run.get()["latest_progress"]["waiting"] is True
+    assert run.send("progress", stage="staging", progress=0.5) == OK
+    assert run.get()["latest_progress"]["waiting"] is False
 
 
 def test_a_failure_keeps_its_stage_and_loses_its_secrets(run: Run):
@@ -200,7 +208,8 @@ BAD_PROGRESS: list[dict[str, object]] = [
     {}, {"stage": "sleeping"}, {"stage": None}, {"stage": ["staging"]}, {"stage": "staging", "progress": 1.01},
     {"stage": "staging", "progress": -0.1}, {"stage": "staging", "progress": "0.5"}, {"stage": "staging", "progress": True},
     {"stage": "staging", "source": 7}, {"stage": "matching", "matched_count": -1}, {"stage": "matching", "total_left": "5"},
-    {"stage": "matching", "total_left": 1.5}, {"stage": "matching", "total_right": 2**63},
+    {"stage": "matching", "total_left": 1.5}, {"stage": "matching", "total_right": 2**63}, {"stage": "staging", "waiting": 1},
+    {"stage": "staging", "waiting": "true"},
 ]  # fmt: skip
 BAD_RESULT: list[dict[str, object]] = [
     RESULT | change

@@ -44,6 +44,17 @@ def test_progress(browser: Browser, parts: Kalla, insert_run: Inserted) -> None:
     assert page.all("progress", value="0.75")
 
 
+def test_a_run_that_waits_for_the_cluster_says_so(browser: Browser, parts: Kalla, insert_run: Inserted) -> None:
+    run_id = insert_run()
+    parts.runs.mark_submitted(run_id)
+    parts.runs.record_progress(run_id, "staging", progress=0.0, waiting=True)
+    page = browser.open(f"/runs/{run_id}")
+    assert "Waiting for free slots in the cluster" in page.text and "Reading the sources" not in page.text
+    parts.runs.record_progress(run_id, "staging", progress=0.1)
+    page = browser.open(f"/runs/{run_id}")
+    assert "Waiting for free slots" not in page.text and "Reading the sources" in page.text
+
+
 def test_cancel(browser: Browser, parts: Kalla, dispatcher: FakeDispatcher, insert_run: Inserted) -> None:
     run_id = insert_run()
     page = browser.open(browser.post(f"/runs/{run_id}/cancel"))

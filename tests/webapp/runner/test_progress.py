@@ -74,6 +74,14 @@ def test_late_staging_steps_take_nothing_back():
     assert told([MATCHING, staged("ledger"), begun("bank")])[-1] == {"stage": "matching", "progress": 0.0}
 
 
+def test_waiting_for_a_cluster_lasts_until_work_goes_on():
+    """Also where a job that had begun lost its place and is submitted again."""
+    waiting = {"event": "waiting"}
+    found = told([{"event": "planned"}, waiting, begun("ledger"), MATCHING, waiting, MATCHING])
+    assert [f.get("waiting", False) for f in found] == [False, True, False, False, True, False]
+    assert [f["stage"] for f in found] == ["staging"] * 3 + ["matching"] * 3
+
+
 def test_times_of_stages():
     tracker = Tracker("r", SIDES, 2)
     assert tracker.take(MATCHING) and not tracker.take(MATCHING)

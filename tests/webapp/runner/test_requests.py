@@ -231,6 +231,20 @@ def test_the_same_job_is_executed_once(runners: Start, fake: FakeLaunch, receive
     assert fake.started(body["run_id"]) == 1 and len(receiver.finals(body["run_id"])) == 1
 
 
+def test_runs_are_told_what_the_runner_knows_of_the_cluster(runners: Start, fake: FakeLaunch, receiver: Receiver):
+    client = runners(runner="auto", job_endpoint="127.0.0.1:1")
+
+    def known() -> bool:
+        """Soon after the start, in the background; a run that starts before looks itself."""
+        body = job(receiver.url)
+        assert client.post("/api/jobs", json=body).status_code == 202
+        receiver.wait_final(body["run_id"])
+        choice = fake.requests[-1].choice
+        return choice is not None and choice.runner == "direct" and choice.warning is not None
+
+    until(known)
+
+
 def test_at_most_so_many_at_once_and_a_full_queue(runners: Start, fake: FakeLaunch, receiver: Receiver):
     fake.hold.clear()
     client = runners(max_jobs=2, queue_size=3)
