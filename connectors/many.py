@@ -21,7 +21,7 @@ from connectors.buckets import Bucket
 from connectors.errors import ConnectorError, SourceDataError, SourceNotFound
 from connectors.files import StoredFile, changed
 from connectors.objects import ObjectFile, as_source
-from connectors.previews import cell_rows
+from connectors.previews import first_of
 from connectors.stores import bucket_of, file_at
 from recipe import ANY, ANY_BELOW, FileAddress, FilterCondition, Schema
 
@@ -113,12 +113,7 @@ class ManyFiles(Connector):
         return sum(self._one(*entry).count() for entry in self._listed())
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        rows: list[list[str | None]] = []
-        for batch in self._all(filters):
-            if len(rows) >= limit:
-                break
-            rows += cell_rows(batch.slice(0, limit - len(rows)))
-        return Preview(self.schema(), rows, self.count(filters))
+        return first_of(self.schema(), self._all(filters), limit, lambda: self.count(filters))
 
     def estimated_bytes(self) -> int:
         return sum(identity["size"] for _, identity in self._listed())

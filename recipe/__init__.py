@@ -10,6 +10,8 @@ from recipe.addresses import (
     ElasticsearchAddress,
     FileAddress,
     PostgresAddress,
+    SqliteAddress,
+    local_path_of,
 )
 from recipe.changes import file_uri, replace_source, resolve_paths, with_filters, with_source
 from recipe.columns import Column, Kind, Schema, nearest_names
@@ -77,6 +79,7 @@ from recipe.model import (
     Source,
     SourceBase,
     Sources,
+    SqliteSource,
     is_alias,
     is_csv_source,
 )
@@ -141,6 +144,8 @@ __all__ = [
     "Source",
     "SourceBase",
     "Sources",
+    "SqliteAddress",
+    "SqliteSource",
     "TracedQuery",
     "TypedCondition",
     "TypedOp",
@@ -160,6 +165,7 @@ __all__ = [
     "key_in_words",
     "like_matches",
     "load_recipe",
+    "local_path_of",
     "mask_text",
     "mask_uri",
     "nearest_names",

@@ -20,6 +20,7 @@ from recipe.addresses import (
     ElasticsearchAddress,
     FileAddress,
     PostgresAddress,
+    SqliteAddress,
 )
 from recipe.errors import RecipeError
 from recipe.masking import is_secret_name
@@ -138,7 +139,7 @@ def _local_path(rest: str) -> str:
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")
         if host.lower() not in ("", "localhost") or not slash:
-            raise _bad("file:// is followed by a host name", "Write three slashes, file:///folder/name.")
+            raise _bad("a local address is followed by a host name", "Write three slashes, file:///folder/name.")
         rest = "/" + path
     path = decode(rest)
     if not path or path.endswith("/"):
@@ -340,6 +341,18 @@ def _bigquery(uri: str) -> BigQueryAddress:
     return BigQueryAddress(server.host, server.path, table, tuple(params.items()))
 
 
+def _sqlite(uri: str) -> SqliteAddress:
+    head, _, query = uri.partition("?")
+    scheme, rest = _split_scheme(head)
+    if scheme != "sqlite":
+        raise _bad("the address does not begin with sqlite:", "Write sqlite:///folder/books.db?table=name.")
+    params = _params(query)
+    table = _take(params, "table", "sqlite:///folder/books.db?table=payments")
+    for name in params:
+        raise _bad(f"the parameter {name} is not known", "The one parameter is table; write a ? of the path as %3F.")
+    return SqliteAddress(_local_path(rest), table)
+
+
 _PARSERS: dict[str, Callable[[str], Address]] = {
     "postgres": _postgres,
     "csv_upload": _csv_upload,
@@ -349,6 +362,7 @@ _PARSERS: dict[str, Callable[[str], Address]] = {
     "file": parse_file_uri,
     "elasticsearch": _elasticsearch,
     "bigquery": _bigquery,
+    "sqlite": _sqlite,
 }
 _ONLY_IN_RECIPES = ("csv_upload",)
 
@@ -364,6 +378,6 @@ def infer_type(uri: str) -> str:
     scheme, _ = _split_scheme(uri)
     if scheme in POSTGRES_SCHEMES:
         return "postgres"
-    if scheme in ("elasticsearch", "bigquery"):
+    if scheme in ("elasticsearch", "bigquery", "sqlite"):
         return scheme
     return "csv" if parse_file_uri(uri).is_csv else "parquet"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from recipe import FileAddress, PostgresAddress, parse_uri
+from recipe import PostgresAddress, local_path_of, parse_uri
 from webapp.errors import ServiceError
 from webapp.keys import KEY_FILE
 from webapp.settings import Settings
@@ -25,8 +25,9 @@ def check_files(settings: Settings, kind: str, uri: str) -> None:
     """Raises ServiceError ``source.path_forbidden``, ``source.invalid_uri`` for an address that leads to files which
     sources may not read."""
     address = parse_uri(kind, uri)
-    if isinstance(address, FileAddress) and address.is_local:
-        check_path(settings, address.path, "This path")
+    path = local_path_of(address)
+    if path is not None:
+        check_path(settings, path, "This path")
     if isinstance(address, PostgresAddress):
         check_parameters(settings, address)
 

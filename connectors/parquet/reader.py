@@ -18,7 +18,7 @@ from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, 
 from connectors.errors import SourceDataError
 from connectors.files import StoredFile
 from connectors.many import over
-from connectors.previews import cell_rows
+from connectors.previews import first_of
 from connectors.stores import address_of
 from recipe import FilterCondition, ParquetSource, S3Source, Schema
 
@@ -86,12 +86,7 @@ class ParquetConnector(Connector):
             return int(file.metadata.num_rows)
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        rows: list[list[str | None]] = []
-        for batch in self._all(filters):
-            if len(rows) >= limit:
-                break
-            rows += cell_rows(batch.slice(0, limit - len(rows)))
-        return Preview(self.schema(), rows, self.count(filters))
+        return first_of(self.schema(), self._all(filters), limit, lambda: self.count(filters))
 
     def estimated_rows(self) -> int:
         return self.count()

@@ -18,6 +18,7 @@ from recipe import (
     FileAddress,
     KallaError,
     PostgresAddress,
+    SqliteAddress,
     parse_uri,
 )
 from webapp.context import Kalla
@@ -47,7 +48,7 @@ def _checked(app: Kalla, kind: str, uri: str, registering: bool) -> tuple[Addres
     """The address, and where its host was found just now."""
     address = parse_uri(kind, uri, registering=registering)
     hosts: dict[str, tuple[str, ...]] = {}
-    if isinstance(address, FileAddress):
+    if isinstance(address, FileAddress | SqliteAddress):
         _check_file(app.settings, kind, uri, address)
     elif isinstance(address, PostgresAddress | ElasticsearchAddress):
         hosts[address.host] = check_host(address.host, address.port or _PORT, app.settings)
@@ -57,8 +58,8 @@ def _checked(app: Kalla, kind: str, uri: str, registering: bool) -> tuple[Addres
     return address, hosts
 
 
-def _check_file(settings: Settings, kind: str, uri: str, address: FileAddress) -> None:
-    if not address.is_local:
+def _check_file(settings: Settings, kind: str, uri: str, address: FileAddress | SqliteAddress) -> None:
+    if isinstance(address, FileAddress) and not address.is_local:
         in_bucket = address.scheme == "s3" and address.bucket == settings.uploads_bucket
         if in_bucket or kind == "csv_upload":
             _check_upload(settings, uri)
