@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Protocol, cast
 
 import pyarrow as pa
 
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.base import Access, Capabilities, Connector, Listing, Preview, Snapshot, Split
 from connectors.buckets import Bucket
 from connectors.errors import ConnectorError, SourceDataError, SourceNotFound
 from connectors.files import StoredFile, changed
-from connectors.objects import ObjectFile, as_source
-from connectors.previews import first_of
+from connectors.objects import ObjectFile, as_source, neighbours
+from connectors.previews import files_of, first_of
 from connectors.stores import bucket_of, file_at
 from recipe import ANY, ANY_BELOW, FileAddress, FilterCondition, Schema
 
@@ -117,6 +117,9 @@ class ManyFiles(Connector):
 
     def estimated_bytes(self) -> int:
         return sum(identity["size"] for _, identity in self._listed())
+
+    def listed(self, limit: int) -> Listing:
+        return files_of(neighbours(self.bucket, self.pattern[0]), limit)
 
     def _all(
         self, filters: Sequence[FilterCondition], columns: Sequence[str] | None = None

@@ -1,4 +1,4 @@
-"""Previews made from a stream of batches."""
+"""Previews and listings as connectors make them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 
-from connectors.base import Preview
+from connectors.base import Entry, Listing, Preview
 from recipe import Schema, format_cell
 
 
@@ -29,6 +29,16 @@ def first_of(columns: Schema, batches: Iterable[pa.RecordBatch], limit: int, cou
         if len(rows) >= limit:
             break
     return Preview(columns, rows, count())
+
+
+def files_of(neighbours: Iterable[tuple[str, str]], limit: int) -> Listing:
+    """The listing of a folder."""
+    kinds = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
+
+    def kind(name: str) -> str:
+        return next((kind for end, kind in kinds.items() if name.lower().endswith(end)), "object")
+
+    return Listing.of((Entry(name, kind(name), uri) for name, uri in neighbours), limit)
 
 
 def cell_rows(batch: pa.RecordBatch) -> list[list[str | None]]:

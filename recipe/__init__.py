@@ -88,6 +88,8 @@ from recipe.uris import (
     parse_file_uri,
     parse_table,
     parse_uri,
+    place_uri,
+    sibling_uri,
 )
 from recipe.values import format_cell, parse_date, parse_exact, parse_number, parse_timestamp
 from recipe.words import condition_in_words, key_in_words
@@ -179,6 +181,7 @@ __all__ = [
     "parse_timestamp",
     "parse_uri",
     "passes",
+    "place_uri",
     "plain_like",
     "read_json",
     "recipe_hash",
@@ -186,6 +189,7 @@ __all__ = [
     "replace_source",
     "resolve_paths",
     "save_recipe",
+    "sibling_uri",
     "typed_conditions",
     "upgrade",
     "with_filters",

@@ -12,15 +12,15 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import BatchFilter
 from connectors.arrow_types import Mapping, map_field
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
+from connectors.base import Access, Capabilities, Connector, Listing, Preview, Snapshot, Split, narrowed
 from connectors.errors import SourceDataError
 from connectors.files import StoredFile
 from connectors.many import over
-from connectors.previews import first_of
-from connectors.stores import address_of
-from recipe import FilterCondition, ParquetSource, S3Source, Schema
+from connectors.previews import files_of, first_of
+from recipe import FileAddress, FilterCondition, ParquetSource, S3Source, Schema
 
 _BATCH_ROWS = 1 << 16
 
@@ -35,7 +35,7 @@ class ParquetConnector(Connector):
 
     @classmethod
     def from_source(cls, source: ParquetSource | S3Source, access: Access) -> Connector:
-        return over(address_of(source), access, cls)
+        return over(address_of(source, FileAddress), access, cls)
 
     @property
     def masked_uri(self) -> str:
@@ -99,6 +99,9 @@ class ParquetConnector(Connector):
         conversion."""
         plain = all(mapping.plain for mapping in self._mappings())
         return self.file.local_path if plain else None
+
+    def listed(self, limit: int) -> Listing:
+        return files_of(self.file.neighbours(), limit)
 
     def content_hash(self) -> str | None:
         """SHA-256 of a local file, as hex; reads it once."""

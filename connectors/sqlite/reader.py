@@ -15,16 +15,17 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import BatchFilter
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
-from connectors.errors import ConnectorError, SourceDataError
+from connectors.base import Access, Capabilities, Connector, Entry, Listing, Preview, Snapshot, Split, narrowed
+from connectors.errors import SourceDataError
 from connectors.local_files import LocalFile
 from connectors.previews import first_of
 from connectors.sqlite import catalog
 from connectors.sqlite.catalog import Table
 from connectors.sqlite.session import has_log, transaction
 from connectors.sqlite.types import SqliteColumn, Unfit
-from recipe import FilterCondition, RecipeError, Schema, SqliteAddress, format_cell, mask_uri, parse_uri
+from recipe import FilterCondition, Schema, SqliteAddress, format_cell, mask_uri, sibling_uri
 
 Filters = Sequence[FilterCondition]
 _BATCH_ROWS = 8_192
@@ -43,17 +44,7 @@ class SqliteConnector(Connector):
 
     @classmethod
     def from_source(cls, source: Any, access: Access) -> SqliteConnector:
-        if source.uri is None:
-            raise ConnectorError(
-                f"The source {source.alias!r} has no address.",
-                code="source.invalid_uri",
-                hint="Give it a uri, or register its alias.",
-            )
-        try:
-            address = parse_uri("sqlite", source.uri)
-        except RecipeError as error:
-            raise ConnectorError(error.message, code=error.code, hint=error.hint) from error
-        assert isinstance(address, SqliteAddress)
+        address = address_of(source, SqliteAddress)
         file = LocalFile(os.path.abspath(os.path.join(access.base_dir or "", address.path)), access.roots)
         file.check_allowed()
         return cls(file, address.table, source.uri)
@@ -156,6 +147,11 @@ class SqliteConnector(Connector):
     def content_hash(self) -> str | None:
         """Of the file; None where committed rows lie beside it, in the log."""
         return None if has_log(self.file) else self.file.content_hash()
+
+    def listed(self, limit: int) -> Listing:
+        with transaction(self.file) as (connection, _):
+            found = catalog.names(connection, limit + 1)
+        return Listing.of((Entry(name, kind, sibling_uri(self.masked_uri, name)) for name, kind in found), limit)
 
     def declared_key(self) -> tuple[str, ...]:
         """The columns of the declared primary key, in its order; empty when there is none."""

@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from connectors.arrow_types import MAX_PRECISION as MAX_DIGITS
+from connectors.arrow_types import OF_KIND
 from recipe import Column, Kind, format_cell
 
-MAX_DIGITS = 38
 REAL_DIGITS = 15  # that SQLite keeps of a decimal which it stores in binary
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)[A-Z _]*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
@@ -28,15 +29,6 @@ _TIMES = {
     "TIMESTAMPTZ": Kind.TIMESTAMPTZ,
     "DATETIME WITH TIME ZONE": Kind.TIMESTAMPTZ,
     "TIMESTAMP WITH TIME ZONE": Kind.TIMESTAMPTZ,
-}
-_ARROW = {
-    Kind.INTEGER: pa.int64(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.TEXT: pa.string(),
-    Kind.DATE: pa.date32(),
-    Kind.TIMESTAMP: pa.timestamp("us"),
-    Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
-    Kind.BOOLEAN: pa.bool_(),
 }
 
 
@@ -54,7 +46,7 @@ class SqliteColumn:
     @property
     def arrow(self) -> pa.DataType:
         if self.column.kind is not Kind.DECIMAL:
-            return _ARROW[self.column.kind]
+            return OF_KIND[self.column.kind]
         return pa.decimal128(self.column.precision, self.column.scale)
 
     def cells(self, values: Sequence[Any]) -> pa.Array:

@@ -52,6 +52,7 @@ def document(columns: Sequence[Column], row: Row) -> str:
 
 
 class _Contract(ConnectorContract):
+    awkward_filters = 70
     missing_code = "source.not_found"
     identity_keys = frozenset({"product", "version", "cluster", "index", "indexes", "documents", "max_seq_no"})
     options: ClassVar[dict[str, Any]]

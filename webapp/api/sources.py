@@ -96,6 +96,33 @@ def test_source() -> dict[str, Any]:
     return sources.test_source(kalla(), json_body())
 
 
+@blueprint.post("/api/sources/tables")
+@describe(
+    "List the tables, indexes or files of a place",
+    tag="Sources",
+    description="Takes {alias} or {uri, source_type}. The uri may leave out the table or index, or end in a slash.",
+    request=schemas.record(
+        {},
+        {
+            "alias": schemas.FILLED,
+            "uri": schemas.FILLED,
+            "source_type": schemas.FILLED,
+            "limit": schemas.WHOLE | {"minimum": 1, "default": 1000, "description": "above 5000 cut to 5000"},
+        },
+    ),
+    response=schemas.record(
+        {
+            "tables": schemas.listed(schemas.record({"name": schemas.TEXT, "kind": schemas.TEXT, "uri": schemas.TEXT})),
+            "complete": schemas.FLAG,
+        }
+    ),
+    errors=(*_ADDRESS_ERRORS, *_READ_ERRORS),
+)
+def list_tables() -> dict[str, Any]:
+    """Their names, kinds and addresses, secrets as ***."""
+    return sources.list_tables(kalla(), json_body())
+
+
 @blueprint.get("/api/sources/<alias>/preview")
 @describe(
     "First rows of a source",
