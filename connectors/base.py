@@ -159,6 +159,19 @@ class Connector(ABC):
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
         """The first ``limit`` rows that pass the filters."""
 
+    def scan(
+        self, filters: Sequence[FilterCondition] = (), columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows as ``read`` gives them, under a snapshot of their own. Raises ConnectorError."""
+        with self.open_snapshot() as snapshot:
+            for split in self.plan_splits(snapshot, 1):
+                yield from self.read(snapshot, split, filters, columns)
+
+    def scan_count(self, filters: Sequence[FilterCondition]) -> int:
+        """Rows that pass, counted by reading the columns that the filters name. Raises ConnectorError."""
+        named = tuple({f.column: None for f in filters})
+        return sum(batch.num_rows for batch in self.scan(filters, named))
+
     def listed(self, limit: int) -> Listing:
         """What lies in the same place: the tables of the database, the indexes of the server, the files of the folder.
         The source itself need not exist. Raises ConnectorError."""

@@ -109,24 +109,17 @@ class ManyFiles(Connector):
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         if filters:
-            return sum(batch.num_rows for batch in self._all(filters, tuple({f.column: None for f in filters})))
+            return self.scan_count(filters)
         return sum(self._one(*entry).count() for entry in self._listed())
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        return first_of(self.schema(), self._all(filters), limit, lambda: self.count(filters))
+        return first_of(self.schema(), self.scan(filters), limit, lambda: self.count(filters))
 
     def estimated_bytes(self) -> int:
         return sum(identity["size"] for _, identity in self._listed())
 
     def listed(self, limit: int) -> Listing:
         return files_of(neighbours(self.bucket, self.pattern[0]), limit)
-
-    def _all(
-        self, filters: Sequence[FilterCondition], columns: Sequence[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters, columns)
 
     def _listed(self) -> list[tuple[str, dict[str, Any]]]:
         """Key and identity of every object that the pattern names, by key. Raises ConnectorError."""

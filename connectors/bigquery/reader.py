@@ -161,17 +161,12 @@ class BigQueryConnector(Connector):
                 table = self._table()
             if table.streaming_buffer is None:
                 return int(table.num_rows)
-        return sum(batch.num_rows for batch in self._all(filters, [f.column for f in filters]))
-
-    def _all(self, filters: Filters, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters, columns and list(dict.fromkeys(columns)))
+        return self.scan_count(filters)
 
     def preview(self, limit: int, filters: Filters = ()) -> Preview:
         rows: list[list[str | None]] = []
         total = 0
-        for batch in self._all(filters, None):
+        for batch in self.scan(filters):
             rows += cell_rows(batch.slice(0, limit - len(rows)))
             total += batch.num_rows
             if not filters and len(rows) >= limit:

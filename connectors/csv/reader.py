@@ -96,10 +96,10 @@ class CsvConnector(Connector):
                 yield from _batches(narrowed(keep(parsed.batch), columns), parsed.ragged)
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
-        return sum(batch.num_rows for batch in self._all(filters))
+        return self.scan_count(filters)
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        return preview_of(self.schema(), self._all(filters), limit)
+        return preview_of(self.schema(), self.scan(filters), limit)
 
     def estimated_rows(self) -> int | None:
         """The rows that the file would have if all were as long as those of the sample; None for a packed
@@ -120,11 +120,6 @@ class CsvConnector(Connector):
     def content_hash(self) -> str | None:
         """SHA-256 of a local file, as hex; reads it once."""
         return self.file.content_hash()
-
-    def _all(self, filters: Sequence[FilterCondition]) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters)
 
     def _layout(self) -> Layout:
         return read_layout(self.file, self.format)

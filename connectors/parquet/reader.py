@@ -81,12 +81,12 @@ class ParquetConnector(Connector):
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         if filters:
-            return sum(batch.num_rows for batch in self._all(filters, tuple({f.column: None for f in filters})))
+            return self.scan_count(filters)
         with self._opened(self.file) as file:
             return int(file.metadata.num_rows)
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        return first_of(self.schema(), self._all(filters), limit, lambda: self.count(filters))
+        return first_of(self.schema(), self.scan(filters), limit, lambda: self.count(filters))
 
     def estimated_rows(self) -> int:
         return self.count()
@@ -106,13 +106,6 @@ class ParquetConnector(Connector):
     def content_hash(self) -> str | None:
         """SHA-256 of a local file, as hex; reads it once."""
         return self.file.content_hash()
-
-    def _all(
-        self, filters: Sequence[FilterCondition], columns: Sequence[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters, columns)
 
     def _mappings(self) -> list[Mapping]:
         with self._opened(self.file) as file:

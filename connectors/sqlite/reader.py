@@ -125,18 +125,14 @@ class SqliteConnector(Connector):
 
     def count(self, filters: Filters = ()) -> int:
         if filters:
-            return sum(batch.num_rows for batch in self._all(filters, list({f.column: None for f in filters})))
+            return self.scan_count(filters)
         with transaction(self.file) as (connection, _):
             self._found(connection)
             asked = f"SELECT count(*) FROM {catalog.quoted(self.table)}"  # noqa: S608 - the name is quoted
             return int(connection.execute(asked).fetchone()[0])
 
     def preview(self, limit: int, filters: Filters = ()) -> Preview:
-        return first_of(self.schema(), self._all(filters), limit, lambda: self.count(filters))
-
-    def _all(self, filters: Filters, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            yield from self.read(snapshot, Split(0, {}), filters, columns)
+        return first_of(self.schema(), self.scan(filters), limit, lambda: self.count(filters))
 
     def estimated_rows(self) -> int:
         return self.count()
