@@ -100,7 +100,8 @@ def typed_before(app: Kalla, kind: str, uri: str, sealed: str) -> str:
     if MASK not in uri or not sealed:
         return uri
     try:
-        return restore(kind, uri, [app.sources.unseal(sealed)])
+        known = app.sources.unseal(sealed)
+        return known if mask_uri(known) == uri else restore(kind, uri, [place_uri(known)])
     except KallaError:
         return uri  # the place is another one, or the form is from before a change of keys: the check says so
 
