@@ -91,6 +91,18 @@ def test_of_a_workbook_a_sheet_is_chosen_of_the_file_that_was_chosen_last(
     expect(page.get_by_label("Sheet of third.xlsx")).to_have_count(0)
 
 
+def test_what_lies_in_a_folder_is_listed_before_anything_else_is_filled_in(page: Page) -> None:
+    page.goto("/sources/new")
+    page.get_by_label("Kind").select_option("csv")
+    page.get_by_label("Address").fill(f"{SAMPLE}/")
+    page.get_by_role("button", name="List what is there").click()
+    page.get_by_role("button", name="invoices.csv").click()
+    expect(page.get_by_label("Address")).to_have_value(re.compile(r"/invoices\.csv$"))
+    page.get_by_label("Name").fill("picked")
+    page.get_by_label("Name").press("Enter")  # saves, and neither lists nor picks
+    expect(page.get_by_role("heading", name="picked")).to_be_visible()
+
+
 def test_a_postgres_source_is_registered_tested_and_shown(
     page: Page, kalla: Served, database: tuple[PostgresServer, str]
 ) -> None:
