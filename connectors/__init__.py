@@ -1,6 +1,6 @@
 """Where rows come from. Speaks Arrow; knows neither Beam nor Flask."""
 
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.base import Access, Capabilities, Connector, Entry, Listing, Preview, Snapshot, Split
 from connectors.buckets import Bucket, Listed
 from connectors.csv.reader import ragged_rows, sniff_format
 from connectors.errors import (
@@ -13,6 +13,7 @@ from connectors.errors import (
     SourceUnreachable,
 )
 from connectors.folders import ObjectFolder, is_object_address
+from connectors.keys import FoundKey, declared_key, search_key
 from connectors.local_files import sha256_file
 from connectors.previews import cell_rows
 from connectors.registry import connector_for, connector_types, load_driver
@@ -28,7 +29,10 @@ __all__ = [
     "Capabilities",
     "Connector",
     "ConnectorError",
+    "Entry",
+    "FoundKey",
     "Listed",
+    "Listing",
     "MissingDriver",
     "ObjectFolder",
     "Preview",
@@ -46,10 +50,12 @@ __all__ = [
     "cell_rows",
     "connector_for",
     "connector_types",
+    "declared_key",
     "is_object_address",
     "load_driver",
     "open_workbook",
     "ragged_rows",
+    "search_key",
     "sha256_file",
     "sniff_format",
 ]

@@ -18,6 +18,16 @@ from connectors.errors import SourceDataError
 from recipe import Column, Kind, format_cell
 
 MAX_PRECISION = 38
+# What connectors that type their own columns make of each kind; a decimal's type has its digits.
+OF_KIND = {
+    Kind.INTEGER: pa.int64(),
+    Kind.DOUBLE: pa.float64(),
+    Kind.TEXT: pa.string(),
+    Kind.DATE: pa.date32(),
+    Kind.TIMESTAMP: pa.timestamp("us"),
+    Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
+    Kind.BOOLEAN: pa.bool_(),
+}
 _US, _US_UTC = pa.timestamp("us"), pa.timestamp("us", tz="UTC")
 Convert = Callable[[pa.Array], pa.Array]
 

@@ -9,13 +9,15 @@ among the rows that pass the filters.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from connectors.errors import ConnectorError
 from recipe import FilterCondition, Schema
 
 
@@ -59,6 +61,30 @@ class Preview:
     columns: Schema
     rows: list[list[str | None]]
     total_rows: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that a source of the same type could name: a table, an index, a file. ``uri`` is its whole address,
+    secrets as ``***``."""
+
+    name: str
+    kind: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Entries by name; ``complete`` is False where there are more."""
+
+    entries: tuple[Entry, ...]
+    complete: bool
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], limit: int) -> Listing:
+        """The first ``limit`` entries."""
+        found = tuple(islice(entries, limit + 1))
+        return cls(found[:limit], len(found) <= limit)
 
 
 @dataclass(frozen=True)
@@ -132,6 +158,33 @@ class Connector(ABC):
     @abstractmethod
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
         """The first ``limit`` rows that pass the filters."""
+
+    def scan(
+        self, filters: Sequence[FilterCondition] = (), columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows as ``read`` gives them, under a snapshot of their own. Raises ConnectorError."""
+        with self.open_snapshot() as snapshot:
+            for split in self.plan_splits(snapshot, 1):
+                yield from self.read(snapshot, split, filters, columns)
+
+    def scan_count(self, filters: Sequence[FilterCondition]) -> int:
+        """Rows that pass, counted by reading the columns that the filters name. Raises ConnectorError."""
+        named = tuple({f.column: None for f in filters})
+        return sum(batch.num_rows for batch in self.scan(filters, named))
+
+    def listed(self, limit: int) -> Listing:
+        """What lies in the same place: the tables of the database, the indexes of the server, the files of the folder.
+        The source itself need not exist. Raises ConnectorError."""
+        raise ConnectorError(
+            "What lies beside a source of this type cannot be listed.",
+            code="source.unsupported_operation",
+            hint="Name the source itself.",
+        )
+
+    def declared_key(self) -> tuple[str, ...]:
+        """The columns of the declared primary key, in its order; empty where none is declared. Raises
+        ConnectorError."""
+        return ()
 
     def estimated_rows(self) -> int | None:
         """A cheap guess for the planner and progress bars; None when there is none."""

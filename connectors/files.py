@@ -57,6 +57,11 @@ class StoredFile(ABC):
         """A seekable binary file as Arrow takes them, for formats that jump: each read fetches what it names and
         little else. Raises ConnectorError."""
 
+    @abstractmethod
+    def neighbours(self) -> Iterator[tuple[str, str]]:
+        """Names and addresses of the files in the same folder, this one included where it is there; in a store also of
+        those further down. Raises ConnectorError."""
+
     @property
     def local_path(self) -> str | None:
         """The path on this machine, when there is one."""

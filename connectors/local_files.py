@@ -15,8 +15,10 @@ import pyarrow as pa
 from connectors.base import Snapshot
 from connectors.errors import ConnectorError, SourceDenied, SourceNotFound
 from connectors.files import Identity, Reader, StoredFile
+from recipe import file_uri
 
 _HASH_BLOCK = 1 << 20
+_DATA = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,34 @@ class LocalFile(StoredFile):
     def open(self) -> Any:
         self.identity()  # refuses folders, pipes and forbidden places before anything is opened
         with self._translated():
-            return pa.OSFile(self.path, "rb")
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                # A link may have been moved in between: what counts is the file that is open now.
+                self._check_regular(os.fstat(descriptor).st_mode)
+                opened = f"/proc/self/fd/{descriptor}"
+                if self.roots is None or not os.path.exists(opened):
+                    return pa.OSFile(self.path, "rb")
+                LocalFile(opened, self.roots).check_allowed()
+                return pa.OSFile(opened, "rb")
+            finally:
+                os.close(descriptor)
 
     @contextmanager
     def stream(self, start: int = 0, stop: int | None = None) -> Iterator[Reader]:
         with self.open() as file:
             file.seek(start)
             yield file  # a disk reads no further than it is asked to
+
+    def neighbours(self) -> Iterator[tuple[str, str]]:
+        """Files that end as data does, by name; what a link leads out of the allowed folders is left out."""
+        self.check_allowed()
+        folder = os.path.dirname(self.path)
+        with self._translated():
+            names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.lower().endswith(_DATA) and LocalFile(path, self.roots).is_allowed():
+                yield name, file_uri(path)
 
     def content_hash(self) -> str:
         digest = hashlib.sha256()
@@ -69,15 +92,19 @@ class LocalFile(StoredFile):
 
     def check_allowed(self) -> None:
         """Raise SourceDenied ``source.path_forbidden`` when the resolved path lies outside ``roots``."""
-        if self.roots is None:
-            return
-        real = os.path.realpath(self.path)
-        if not any(_is_below(real, os.path.realpath(root)) for root in self.roots):
+        if not self.is_allowed():
             raise SourceDenied(
                 f"{self.shown} is not below a folder that this service may read.",
                 code="source.path_forbidden",
                 hint="Move the file into an allowed folder, or add its folder to KALLA_LOCAL_ROOTS.",
             )
+
+    def is_allowed(self) -> bool:
+        """Whether the resolved path lies below one of ``roots``."""
+        if self.roots is None:
+            return True
+        real = os.path.realpath(self.path)
+        return any(_is_below(real, os.path.realpath(root)) for root in self.roots)
 
     def _check_regular(self, mode: int) -> None:
         if not stat.S_ISREG(mode):

@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Protocol, cast
 
 import pyarrow as pa
 
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split
+from connectors.base import Access, Capabilities, Connector, Listing, Preview, Snapshot, Split
 from connectors.buckets import Bucket
 from connectors.errors import ConnectorError, SourceDataError, SourceNotFound
 from connectors.files import StoredFile, changed
-from connectors.objects import ObjectFile, as_source
-from connectors.previews import cell_rows
+from connectors.objects import ObjectFile, as_source, neighbours
+from connectors.previews import files_of, first_of
 from connectors.stores import bucket_of, file_at
 from recipe import ANY, ANY_BELOW, FileAddress, FilterCondition, Schema
 
@@ -109,26 +109,17 @@ class ManyFiles(Connector):
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         if filters:
-            return sum(batch.num_rows for batch in self._all(filters, tuple({f.column: None for f in filters})))
+            return self.scan_count(filters)
         return sum(self._one(*entry).count() for entry in self._listed())
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        rows: list[list[str | None]] = []
-        for batch in self._all(filters):
-            if len(rows) >= limit:
-                break
-            rows += cell_rows(batch.slice(0, limit - len(rows)))
-        return Preview(self.schema(), rows, self.count(filters))
+        return first_of(self.schema(), self.scan(filters), limit, lambda: self.count(filters))
 
     def estimated_bytes(self) -> int:
         return sum(identity["size"] for _, identity in self._listed())
 
-    def _all(
-        self, filters: Sequence[FilterCondition], columns: Sequence[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters, columns)
+    def listed(self, limit: int) -> Listing:
+        return files_of(neighbours(self.bucket, self.pattern[0]), limit)
 
     def _listed(self) -> list[tuple[str, dict[str, Any]]]:
         """Key and identity of every object that the pattern names, by key. Raises ConnectorError."""

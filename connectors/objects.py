@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from connectors.base import Snapshot
 from connectors.buckets import Body, Bucket, Interrupted
@@ -78,8 +79,20 @@ class ObjectFile(StoredFile):
     def open(self) -> Any:
         return _Seekable(self, self._state())
 
+    def neighbours(self) -> Iterator[tuple[str, str]]:
+        yield from neighbours(self.bucket, self.key)
+
     def _state(self) -> Identity:
         return self.identity() if self.state is None else self.state
+
+
+def neighbours(bucket: Bucket, key: str) -> Iterator[tuple[str, str]]:
+    """Names and addresses of all objects below the folder that a key lies in, by key. Raises ConnectorError."""
+    folder = key[: key.rfind("/") + 1]
+    with as_source():
+        for entry in bucket.listed(folder):
+            if not entry.key.endswith("/"):
+                yield entry.key.removeprefix(folder), f"{bucket.scheme}://{bucket.name}/{quote(entry.key)}"
 
 
 def object_stream(

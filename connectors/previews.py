@@ -1,17 +1,17 @@
-"""Previews made from a stream of batches, for sources that count by reading."""
+"""Previews and listings as connectors make them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 
-from connectors.base import Preview
+from connectors.base import Entry, Listing, Preview
 from recipe import Schema, format_cell
 
 
 def preview_of(columns: Schema, batches: Iterable[pa.RecordBatch], limit: int) -> Preview:
-    """The first ``limit`` rows as cell texts, and the number of all rows."""
+    """The first ``limit`` rows as cell texts, and the number of all rows: for sources that count by reading."""
     rows: list[list[str | None]] = []
     total = 0
     for batch in batches:
@@ -19,6 +19,26 @@ def preview_of(columns: Schema, batches: Iterable[pa.RecordBatch], limit: int) -
         rows += cell_rows(wanted)
         total += batch.num_rows
     return Preview(columns, rows, total)
+
+
+def first_of(columns: Schema, batches: Iterable[pa.RecordBatch], limit: int, count: Callable[[], int]) -> Preview:
+    """The first ``limit`` rows as cell texts, and what ``count`` gives: no more is read than is shown."""
+    rows: list[list[str | None]] = []
+    for batch in batches if limit else ():
+        rows += cell_rows(batch.slice(0, limit - len(rows)))
+        if len(rows) >= limit:
+            break
+    return Preview(columns, rows, count())
+
+
+def files_of(neighbours: Iterable[tuple[str, str]], limit: int) -> Listing:
+    """The listing of a folder."""
+    kinds = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
+
+    def kind(name: str) -> str:
+        return next((kind for end, kind in kinds.items() if name.lower().endswith(end)), "object")
+
+    return Listing.of((Entry(name, kind(name), uri) for name, uri in neighbours), limit)
 
 
 def cell_rows(batch: pa.RecordBatch) -> list[list[str | None]]:

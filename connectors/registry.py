@@ -23,6 +23,7 @@ _BUILTIN = {
     "parquet": "connectors.parquet.reader:ParquetConnector",
     "postgres": "connectors.postgres.reader:PostgresConnector",
     "s3": "connectors.s3.reader:S3Connector",
+    "sqlite": "connectors.sqlite.reader:SqliteConnector",
 }
 
 

@@ -7,11 +7,10 @@ import os
 
 from connectors.base import Access
 from connectors.buckets import Bucket
-from connectors.errors import ConnectorError
 from connectors.files import StoredFile
 from connectors.local_files import LocalFile
 from connectors.objects import ObjectFile
-from recipe import FileAddress, RecipeError, SourceBase, parse_uri
+from recipe import FileAddress
 
 # scheme -> class of its buckets; imported on use, and their drivers when they first talk to the store
 _BUCKETS = {"s3": "connectors.s3.bucket:S3Bucket", "gs": "connectors.gcs.bucket:GcsBucket"}
@@ -22,22 +21,6 @@ def bucket_of(scheme: str, name: str) -> Bucket:
     module, _, attribute = _BUCKETS[scheme].partition(":")
     made: Bucket = getattr(importlib.import_module(module), attribute)(name)
     return made
-
-
-def address_of(source: SourceBase) -> FileAddress:
-    """Where the source's file lies. Raises ConnectorError: no ``uri``, or a malformed one."""
-    if source.uri is None:
-        raise ConnectorError(
-            f"The source {source.alias!r} has no address.",
-            code="source.invalid_uri",
-            hint="Give it a uri, or register a source under this alias.",
-        )
-    try:
-        address = parse_uri(source.type, source.uri)
-    except RecipeError as error:
-        raise ConnectorError(error.message, code=error.code, hint=error.hint) from error
-    assert isinstance(address, FileAddress)
-    return address
 
 
 def file_at(address: FileAddress, access: Access) -> StoredFile:

@@ -10,6 +10,8 @@ from recipe.addresses import (
     ElasticsearchAddress,
     FileAddress,
     PostgresAddress,
+    SqliteAddress,
+    local_path_of,
 )
 from recipe.changes import file_uri, replace_source, resolve_paths, with_filters, with_source
 from recipe.columns import Column, Kind, Schema, nearest_names
@@ -77,6 +79,7 @@ from recipe.model import (
     Source,
     SourceBase,
     Sources,
+    SqliteSource,
     is_alias,
     is_csv_source,
 )
@@ -85,6 +88,8 @@ from recipe.uris import (
     parse_file_uri,
     parse_table,
     parse_uri,
+    place_uri,
+    sibling_uri,
 )
 from recipe.values import format_cell, parse_date, parse_exact, parse_number, parse_timestamp
 from recipe.words import condition_in_words, key_in_words
@@ -141,6 +146,8 @@ __all__ = [
     "Source",
     "SourceBase",
     "Sources",
+    "SqliteAddress",
+    "SqliteSource",
     "TracedQuery",
     "TypedCondition",
     "TypedOp",
@@ -160,6 +167,7 @@ __all__ = [
     "key_in_words",
     "like_matches",
     "load_recipe",
+    "local_path_of",
     "mask_text",
     "mask_uri",
     "nearest_names",
@@ -173,6 +181,7 @@ __all__ = [
     "parse_timestamp",
     "parse_uri",
     "passes",
+    "place_uri",
     "plain_like",
     "read_json",
     "recipe_hash",
@@ -180,6 +189,7 @@ __all__ = [
     "replace_source",
     "resolve_paths",
     "save_recipe",
+    "sibling_uri",
     "typed_conditions",
     "upgrade",
     "with_filters",

@@ -80,4 +80,23 @@ class BigQueryAddress:
     params: Params = field(default=(), repr=False)
 
 
-Address = PostgresAddress | FileAddress | ElasticsearchAddress | BigQueryAddress
+@dataclass(frozen=True)
+class SqliteAddress:
+    """One table or view of a SQLite database file on this machine; ``path`` is a local path."""
+
+    path: str
+    table: str
+
+    @property
+    def is_relative(self) -> bool:
+        return not self.path.startswith("/")
+
+
+Address = PostgresAddress | FileAddress | ElasticsearchAddress | BigQueryAddress | SqliteAddress
+
+
+def local_path_of(address: Address) -> str | None:
+    """The path on this machine that an address names; None for one that lies elsewhere."""
+    if isinstance(address, SqliteAddress) or (isinstance(address, FileAddress) and address.is_local):
+        return address.path
+    return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from recipe.addresses import FileAddress
+from recipe.addresses import FileAddress, SqliteAddress
 from recipe.errors import RecipeError
 from recipe.model import SOURCE_CLASSES, FilterCondition, Recipe, Source, SourceBase
 from recipe.uris import infer_type, parse_uri
@@ -58,10 +58,12 @@ def resolve_paths(recipe: Recipe, base_dir: str | Path) -> Recipe:
         if source.uri is None:
             continue
         address = parse_uri(source.type, source.uri)
-        if isinstance(address, FileAddress) and address.is_relative:
-            recipe = replace_source(
-                recipe, side, source.model_copy(update={"uri": file_uri(Path(base_dir, address.path))})
-            )
+        if not isinstance(address, FileAddress | SqliteAddress) or not address.is_relative:
+            continue
+        uri = file_uri(Path(base_dir, address.path))
+        if isinstance(address, SqliteAddress):
+            uri = f"sqlite{uri.removeprefix('file')}?{source.uri.partition('?')[2]}"
+        recipe = replace_source(recipe, side, source.model_copy(update={"uri": uri}))
     return recipe
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from recipe.addresses import FileAddress
+from recipe.addresses import FileAddress, SqliteAddress
 from recipe.columns import nearest_names
 from recipe.csv_format import CsvFormat
 from recipe.errors import Problem, RecipeError
@@ -199,13 +199,13 @@ def _relative_paths(document: Mapping[str, Any]) -> list[Problem]:
 
 
 def _is_relative(source_type: str, uri: object) -> bool:
-    if not isinstance(uri, str) or source_type not in ("csv", "parquet"):
+    if not isinstance(uri, str) or source_type not in ("csv", "parquet", "sqlite"):
         return False
     try:
         address = parse_uri(source_type, uri)
     except RecipeError:
         return False  # reported by the model, with its reason
-    return isinstance(address, FileAddress) and address.is_relative
+    return isinstance(address, FileAddress | SqliteAddress) and address.is_relative
 
 
 # --- pydantic's errors as problems ---------------------------------------------------------------------

@@ -230,6 +230,12 @@ class BigQuerySource(_PlainSource):
     type: Literal["bigquery"] = "bigquery"
 
 
+class SqliteSource(_PlainSource):
+    """A table or view of a SQLite database file."""
+
+    type: Literal["sqlite"] = "sqlite"
+
+
 class CsvSource(_CsvLikeSource):
     """A CSV at a lasting place, plain or gzip."""
 
@@ -274,6 +280,7 @@ Source = (
     | FileSource
     | ElasticsearchSource
     | BigQuerySource
+    | SqliteSource
 )
 SOURCE_CLASSES: dict[str, type[SourceBase]] = {
     "postgres": PostgresSource,
@@ -284,6 +291,7 @@ SOURCE_CLASSES: dict[str, type[SourceBase]] = {
     "file": FileSource,
     "elasticsearch": ElasticsearchSource,
     "bigquery": BigQuerySource,
+    "sqlite": SqliteSource,
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from recipe.addresses import (
     ANY,
@@ -20,6 +20,7 @@ from recipe.addresses import (
     ElasticsearchAddress,
     FileAddress,
     PostgresAddress,
+    SqliteAddress,
 )
 from recipe.errors import RecipeError
 from recipe.masking import is_secret_name
@@ -138,7 +139,7 @@ def _local_path(rest: str) -> str:
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")
         if host.lower() not in ("", "localhost") or not slash:
-            raise _bad("file:// is followed by a host name", "Write three slashes, file:///folder/name.")
+            raise _bad("a local address is followed by a host name", "Write three slashes, file:///folder/name.")
         rest = "/" + path
     path = decode(rest)
     if not path or path.endswith("/"):
@@ -219,7 +220,10 @@ def _host_port(place: str) -> tuple[str, int | None]:
     host, colon, port = place.partition(":")
     if ":" in port:
         raise _bad("the host contains several colons", "Write an IPv6 address in brackets.")
-    return decode(host), _port(port) if colon else None
+    name = decode(host)
+    if "," in name:
+        raise _bad("several hosts are named", "Name one host.")
+    return name, _port(port) if colon else None
 
 
 def _port(text: str) -> int | None:
@@ -340,6 +344,18 @@ def _bigquery(uri: str) -> BigQueryAddress:
     return BigQueryAddress(server.host, server.path, table, tuple(params.items()))
 
 
+def _sqlite(uri: str) -> SqliteAddress:
+    head, _, query = uri.partition("?")
+    scheme, rest = _split_scheme(head)
+    if scheme != "sqlite":
+        raise _bad("the address does not begin with sqlite:", "Write sqlite:///folder/books.db?table=name.")
+    params = _params(query)
+    table = _take(params, "table", "sqlite:///folder/books.db?table=payments")
+    for name in params:
+        raise _bad(f"the parameter {name} is not known", "The one parameter is table; write a ? of the path as %3F.")
+    return SqliteAddress(_local_path(rest), table)
+
+
 _PARSERS: dict[str, Callable[[str], Address]] = {
     "postgres": _postgres,
     "csv_upload": _csv_upload,
@@ -349,8 +365,46 @@ _PARSERS: dict[str, Callable[[str], Address]] = {
     "file": parse_file_uri,
     "elasticsearch": _elasticsearch,
     "bigquery": _bigquery,
+    "sqlite": _sqlite,
 }
 _ONLY_IN_RECIPES = ("csv_upload",)
+
+
+_NAMED_BY = {
+    **dict.fromkeys((*POSTGRES_SCHEMES, "bigquery", "sqlite"), "table"),
+    "elasticsearch": "index",
+}
+_ANY_NAME = {"table": "any", "index": "*"}
+
+
+def place_uri(uri: str) -> str:
+    """An address that may name a database, a server or a folder alone, made into one that a source can have.
+
+    >>> place_uri("postgres://erp/books"), place_uri("s3://bank/2026/")
+    ('postgres://erp/books?table=any', 's3://bank/2026/any.csv')
+    """
+    name = _NAMED_BY.get(_split_scheme(uri)[0])
+    if name is None:
+        return uri + "any.csv" if uri.endswith("/") else uri
+    head, mark, query = uri.partition("?")
+    if any(decode(part.partition("=")[0]) == name for part in query.split("&")):
+        return uri
+    return f"{head}?{query}{'&' if mark and query else ''}{name}={_ANY_NAME[name]}"
+
+
+def sibling_uri(uri: str, name: str) -> str:
+    """The address with another table or index.
+
+    >>> sibling_uri("postgres://u:***@erp/books?table=a&sslmode=require", "fin.b c")
+    'postgres://u:***@erp/books?table=fin.b%20c&sslmode=require'
+    """
+    parameter = _NAMED_BY[_split_scheme(uri)[0]]
+    head, _, query = uri.partition("?")
+    parts = [
+        f"{parameter}={quote(name)}" if decode(part.partition("=")[0]) == parameter else part
+        for part in query.split("&")
+    ]
+    return f"{head}?{'&'.join(parts)}"
 
 
 def infer_type(uri: str) -> str:
@@ -364,6 +418,6 @@ def infer_type(uri: str) -> str:
     scheme, _ = _split_scheme(uri)
     if scheme in POSTGRES_SCHEMES:
         return "postgres"
-    if scheme in ("elasticsearch", "bigquery"):
+    if scheme in ("elasticsearch", "bigquery", "sqlite"):
         return scheme
     return "csv" if parse_file_uri(uri).is_csv else "parquet"

@@ -127,7 +127,10 @@ class BigQuery:
     # --- REST ---
 
     def describe(self, path: str) -> tuple[int, dict[str, Any]]:
-        found = self.tables.get(path.partition("/bigquery/v2/")[2].partition("?")[0])
+        name = path.partition("/bigquery/v2/")[2].partition("?")[0]
+        if name.endswith("/tables"):
+            return 200, {"kind": "bigquery#tableList", "tables": self._listed(name)}
+        found = self.tables.get(name)
         if found is None:
             return 404, {"error": {"code": 404, "message": f"Not found: {path}", "errors": [{"reason": "notFound"}]}}
         project, dataset, table = path.partition("?")[0].split("/")[-5::2]
@@ -143,6 +146,18 @@ class BigQuery:
         return 200, body | (
             {"streamingBuffer": {"estimatedRows": "1", "oldestEntryTime": "0"}} if found.streaming else {}
         )
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        _, project, _, dataset, _ = folder.split("/")
+        return [
+            {
+                "kind": "bigquery#table",
+                "type": table.kind,
+                "tableReference": {"projectId": project, "datasetId": dataset, "tableId": name.rpartition("/")[2]},
+            }
+            for name, table in self.tables.items()
+            if name.startswith(f"{folder}/")
+        ]
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from recipe import FileAddress, PostgresAddress, parse_uri
+from recipe import Address, FileAddress, PostgresAddress, local_path_of
 from webapp.errors import ServiceError
 from webapp.keys import KEY_FILE
+from webapp.objects import GCS_UPLOADS
 from webapp.settings import Settings
 from webapp.stores.vault import KEY_FILE as VAULT_FILE
 
@@ -21,14 +22,30 @@ _FILE_PARAMETERS = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "s
 _REFUSED_PARAMETERS = ("sslkeylogfile", "oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope")
 
 
-def check_files(settings: Settings, kind: str, uri: str) -> None:
+def check_files(settings: Settings, address: Address) -> None:
     """Raises ServiceError ``source.path_forbidden``, ``source.invalid_uri`` for an address that leads to files which
     sources may not read."""
-    address = parse_uri(kind, uri)
-    if isinstance(address, FileAddress) and address.is_local:
-        check_path(settings, address.path, "This path")
+    path = local_path_of(address)
+    if path is not None:
+        check_path(settings, path, "This path")
+    if isinstance(address, FileAddress):
+        _check_object(settings, address)
     if isinstance(address, PostgresAddress):
         check_parameters(settings, address)
+
+
+def _check_object(settings: Settings, address: FileAddress) -> None:
+    """Uploads in Google's store lie in a folder of a bucket that may hold people's own data too; those in S3 have a
+    bucket of their own, whose addresses are those of uploads."""
+    if settings.store != "gs" or (address.scheme, address.bucket) != ("gs", settings.gcs_bucket):
+        return
+    literal = address.glob[0] if address.glob else address.path
+    if literal.startswith(GCS_UPLOADS) or (address.glob and GCS_UPLOADS.startswith(literal)):
+        raise ServiceError(
+            "This address leads to files that people have uploaded.",
+            code="source.path_forbidden",
+            hint="Name an uploaded file by the s3:// address it came with.",
+        )
 
 
 def check_path(settings: Settings, path: str, named: str) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from connectors.registry import load_driver
+from connectors.google import driver, staying
 
 _EMULATOR, _STORAGE_EMULATOR = "BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"
 _SECONDS = 30  # of one call, and of its repeats together
@@ -26,12 +25,7 @@ _ALIVE = (
 
 
 def _driver(module: str) -> Any:
-    with warnings.catch_warnings():
-        # Google's packages complain about the versions of what they stand on.
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", ImportWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return load_driver(module, "bigquery")
+    return driver(module, "bigquery")
 
 
 def retry() -> Any:
@@ -49,13 +43,18 @@ def table_client(project: str) -> Iterator[Any]:
     """A client that describes tables; ``project`` pays."""
     bigquery = _driver("google.cloud.bigquery")
     anonymous = _driver("google.auth.credentials").AnonymousCredentials() if os.environ.get(_EMULATOR) else None
-    with contextlib.closing(bigquery.Client(project=project, credentials=anonymous)) as client:
+    with contextlib.closing(staying(bigquery.Client(project=project, credentials=anonymous))) as client:
         yield client
 
 
 def described(client: Any, name: str) -> Any:
     """The table ``project.dataset.table``. Raises what Google's client raises."""
     return client.get_table(name, retry=retry(), timeout=_SECONDS)
+
+
+def tables(client: Any, dataset: str, limit: int) -> Iterator[Any]:
+    """The first tables and views of ``project.dataset``. Raises what Google's client raises."""
+    return iter(client.list_tables(dataset, max_results=limit, retry=retry(), timeout=_SECONDS))
 
 
 @contextmanager

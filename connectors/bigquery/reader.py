@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import BatchFilter
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
-from connectors.bigquery.clients import described, messages, open_session, read_client, table_client
+from connectors.base import Access, Capabilities, Connector, Entry, Listing, Preview, Snapshot, Split, narrowed
+from connectors.bigquery.clients import described, messages, open_session, read_client, table_client, tables
 from connectors.bigquery.columns import declared, mappings, places
 from connectors.bigquery.errors import translated
 from connectors.errors import ConnectorError
 from connectors.previews import cell_rows
-from recipe import BigQueryAddress, FilterCondition, RecipeError, Schema, mask_uri, parse_uri
+from recipe import BigQueryAddress, FilterCondition, Schema, mask_uri, sibling_uri
 
 Filters = Sequence[FilterCondition]
 MOST_STREAMS = 64
@@ -37,19 +38,14 @@ class BigQueryConnector(Connector):
     def __init__(self, address: BigQueryAddress, masked_uri: str) -> None:
         self._masked_uri = masked_uri
         self._shown = f"{address.project}.{address.dataset}.{address.table}"
+        self._dataset = f"{address.project}.{address.dataset}"
         self._path = f"projects/{address.project}/datasets/{address.dataset}/tables/{address.table}"
         self._payer = dict(address.params).get("billing") or address.project
         self._live: Mapping[str, Any] | None = None  # of the last snapshot
 
     @classmethod
     def from_source(cls, source: Any, access: Access) -> BigQueryConnector:
-        if source.uri is None:
-            raise _invalid(f"The source {source.alias!r} has no address.", "Give it a uri, or register its alias.")
-        try:
-            address = parse_uri("bigquery", source.uri)
-        except RecipeError as error:
-            raise ConnectorError(error.message, code=error.code, hint=error.hint) from None
-        assert isinstance(address, BigQueryAddress)
+        address = address_of(source, BigQueryAddress)
         for name, _ in address.params:
             if name not in _PARAMETERS:
                 raise _invalid(f"The address has a parameter {name!r}.", "Parameters are table and billing.")
@@ -165,22 +161,23 @@ class BigQueryConnector(Connector):
                 table = self._table()
             if table.streaming_buffer is None:
                 return int(table.num_rows)
-        return sum(batch.num_rows for batch in self._all(filters, [f.column for f in filters]))
-
-    def _all(self, filters: Filters, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters, columns and list(dict.fromkeys(columns)))
+        return self.scan_count(filters)
 
     def preview(self, limit: int, filters: Filters = ()) -> Preview:
         rows: list[list[str | None]] = []
         total = 0
-        for batch in self._all(filters, None):
+        for batch in self.scan(filters):
             rows += cell_rows(batch.slice(0, limit - len(rows)))
             total += batch.num_rows
             if not filters and len(rows) >= limit:
                 break
         return Preview(self.schema(), rows, total if filters else self.count())
+
+    def listed(self, limit: int) -> Listing:
+        with translated(self._shown), table_client(self._payer) as client:
+            found = [(one.table_id, str(one.table_type).lower()) for one in tables(client, self._dataset, limit + 1)]
+        entries = (Entry(name, kind, sibling_uri(self._masked_uri, name)) for name, kind in found)
+        return Listing.of(entries, limit)
 
     def estimated_rows(self) -> int | None:
         with translated(self._shown):

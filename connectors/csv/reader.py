@@ -11,17 +11,28 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import BatchFilter
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
+from connectors.base import Access, Capabilities, Connector, Listing, Preview, Snapshot, Split, narrowed
 from connectors.csv.blocks import record_blocks, record_borders
 from connectors.csv.layout import Layout, read_layout, sample_width, sniff
 from connectors.csv.parse import BlockParser, text_schema
 from connectors.files import StoredFile
 from connectors.local_files import LocalFile
 from connectors.many import over
-from connectors.previews import preview_of
-from connectors.stores import address_of
-from recipe import Column, CsvFormat, CsvSource, CsvUploadSource, FilterCondition, Kind, Ragged, S3Source, Schema
+from connectors.previews import files_of, preview_of
+from recipe import (
+    Column,
+    CsvFormat,
+    CsvSource,
+    CsvUploadSource,
+    FileAddress,
+    FilterCondition,
+    Kind,
+    Ragged,
+    S3Source,
+    Schema,
+)
 
 _BATCH_ROWS = 1 << 16
 _COUNTERS = 2  # threads that count a file
@@ -40,7 +51,7 @@ class CsvConnector(Connector):
 
     @classmethod
     def from_source(cls, source: CsvSource | CsvUploadSource | S3Source, access: Access) -> Connector:
-        return over(address_of(source), access, lambda file: cls(file, source.format))
+        return over(address_of(source, FileAddress), access, lambda file: cls(file, source.format))
 
     @property
     def masked_uri(self) -> str:
@@ -119,6 +130,9 @@ class CsvConnector(Connector):
 
     def estimated_bytes(self) -> int:
         return int(self.file.identity()["size"])
+
+    def listed(self, limit: int) -> Listing:
+        return files_of(self.file.neighbours(), limit)
 
     def content_hash(self) -> str | None:
         """SHA-256 of a local file, as hex; reads it once."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors.arrow_types import MAX_PRECISION
+from connectors.arrow_types import MAX_PRECISION, OF_KIND
 from connectors.elasticsearch.place import Place
 from connectors.errors import ConnectorError, SourceDataError
 from recipe import Column, Kind
@@ -34,14 +34,6 @@ _KINDS = {
     "boolean": Kind.BOOLEAN,
     "date": Kind.TIMESTAMPTZ,
     "date_nanos": Kind.TIMESTAMPTZ,
-}
-_ARROW = {
-    Kind.INTEGER: pa.int64(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.TEXT: pa.string(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.DATE: pa.date32(),
-    Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
 }
 # Of these an array means several values; what else becomes text is JSON, whose arrays mean what the document means.
 _TEXTS = (
@@ -89,7 +81,7 @@ class Field:
     def arrow(self) -> pa.DataType:
         if self.kind is Kind.DECIMAL:
             return pa.decimal128(20, 0) if self.native == "unsigned_long" else pa.decimal128(MAX_PRECISION, self.scale)
-        return _ARROW[self.kind]
+        return OF_KIND[self.kind]
 
 
 Fields = tuple[Field, ...]

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import filter_batch
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
+from connectors.base import Access, Capabilities, Connector, Entry, Listing, Preview, Snapshot, Split, narrowed
 from connectors.elasticsearch.cells import batch_of
 from connectors.elasticsearch.client import Client, client, index_path
 from connectors.elasticsearch.errors import AnswerTooLarge, missing
@@ -26,7 +27,7 @@ from connectors.elasticsearch.product import close_pit, open_pit, recognised, se
 from connectors.elasticsearch.pushdown import queries
 from connectors.errors import ConnectorError
 from connectors.previews import cell_rows
-from recipe import ElasticsearchAddress, FilterCondition, RecipeError, Schema, mask_uri, parse_uri
+from recipe import ElasticsearchAddress, FilterCondition, Schema, mask_uri, sibling_uri
 
 Filters = Sequence[FilterCondition]
 _ORDER = "_seq_no"
@@ -47,17 +48,7 @@ class ElasticsearchConnector(Connector):
 
     @classmethod
     def from_source(cls, source: Any, access: Access) -> ElasticsearchConnector:
-        if source.uri is None:
-            raise ConnectorError(
-                f"The source {source.alias!r} has no address.",
-                code="source.invalid_uri",
-                hint="Give it a uri, or register its alias.",
-            )
-        try:
-            address = parse_uri("elasticsearch", source.uri)
-        except RecipeError as error:
-            raise ConnectorError(error.message, code=error.code, hint=error.hint) from None
-        assert isinstance(address, ElasticsearchAddress)
+        address = address_of(source, ElasticsearchAddress)
         return cls(place_of(address, access), mask_uri(source.uri))
 
     def __repr__(self) -> str:
@@ -218,6 +209,16 @@ class ElasticsearchConnector(Connector):
                 if not filters and len(rows) >= limit:
                     break
             return Preview(self.schema(), rows, total if filters else snapshot.identity["documents"])
+
+    def listed(self, limit: int) -> Listing:
+        """Indexes, aliases and data streams without those that begin with a dot."""
+        with client(self._place) as server:
+            recognised(server, self._place)
+            found, _ = server.call("GET", "/_resolve/index/*", expand_wildcards="open")
+        kinds = {"indices": "index", "aliases": "alias", "data_streams": "data stream"}
+        names = sorted((str(one["name"]), kind) for part, kind in kinds.items() for one in found.get(part, ()))
+        shown = ((name, kind) for name, kind in names if not name.startswith("."))
+        return Listing.of((Entry(name, kind, sibling_uri(self._masked_uri, name)) for name, kind in shown), limit)
 
     def estimated_rows(self) -> int | None:
         """Exact: the index knows it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from connectors.buckets import Body, Bucket, Interrupted, Listed
 from connectors.errors import ConnectorError
 from connectors.files import Identity
 from connectors.gcs.errors import translated
-from connectors.registry import load_driver
+from connectors.google import driver, staying
 
 _TIMEOUT = (5, 30)  # seconds to connect, seconds between bytes
 _RETRY_SECONDS = 15
@@ -27,23 +26,15 @@ _PLACES = ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CL
 _LOCAL = threading.local()  # the client's HTTP session belongs to one thread
 
 
-def _driver() -> Any:
-    with warnings.catch_warnings():
-        # Google's packages complain about the version of grpcio, which storage does not even use.
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", ImportWarning)
-        return load_driver("google.cloud.storage", "gcs")
-
-
 def _client() -> Any:
     places = (os.getpid(), *(os.environ.get(name) for name in _PLACES))
     if getattr(_LOCAL, "places", None) != places:
-        _LOCAL.client, _LOCAL.places = _driver().Client(), places
+        _LOCAL.client, _LOCAL.places = staying(driver("google.cloud.storage", "gcs").Client()), places
     return _LOCAL.client
 
 
 def _retry() -> Any:
-    return load_driver("google.cloud.storage.retry", "gcs").DEFAULT_RETRY.with_timeout(_RETRY_SECONDS)
+    return driver("google.cloud.storage.retry", "gcs").DEFAULT_RETRY.with_timeout(_RETRY_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -135,7 +126,7 @@ class GcsBucket(Bucket):
 
     def upload_link(self, key: str, seconds: int) -> str | None:
         """None for credentials without a private key."""
-        load_driver("google.auth", "gcs")
+        driver("google.auth", "gcs")
         from google.auth.credentials import Signing
 
         with self._translated(key):
@@ -148,11 +139,11 @@ class GcsBucket(Bucket):
         return _client().bucket(self.name).blob(key)
 
     def _translated(self, key: str) -> AbstractContextManager[None]:
-        _driver()
+        driver("google.cloud.storage", "gcs")
         return translated(self.name, key, self._is_there)
 
     def _is_there(self) -> bool:
-        _driver()
+        driver("google.cloud.storage", "gcs")
         with translated(self.name, "", lambda: False):
             found: bool = _client().bucket(self.name).exists(timeout=_TIMEOUT, retry=_retry())
         return found

@@ -12,15 +12,15 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import BatchFilter
 from connectors.arrow_types import Mapping, map_field
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
+from connectors.base import Access, Capabilities, Connector, Listing, Preview, Snapshot, Split, narrowed
 from connectors.errors import SourceDataError
 from connectors.files import StoredFile
 from connectors.many import over
-from connectors.previews import cell_rows
-from connectors.stores import address_of
-from recipe import FilterCondition, ParquetSource, S3Source, Schema
+from connectors.previews import files_of, first_of
+from recipe import FileAddress, FilterCondition, ParquetSource, S3Source, Schema
 
 _BATCH_ROWS = 1 << 16
 
@@ -35,7 +35,7 @@ class ParquetConnector(Connector):
 
     @classmethod
     def from_source(cls, source: ParquetSource | S3Source, access: Access) -> Connector:
-        return over(address_of(source), access, cls)
+        return over(address_of(source, FileAddress), access, cls)
 
     @property
     def masked_uri(self) -> str:
@@ -81,17 +81,12 @@ class ParquetConnector(Connector):
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         if filters:
-            return sum(batch.num_rows for batch in self._all(filters, tuple({f.column: None for f in filters})))
+            return self.scan_count(filters)
         with self._opened(self.file) as file:
             return int(file.metadata.num_rows)
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        rows: list[list[str | None]] = []
-        for batch in self._all(filters):
-            if len(rows) >= limit:
-                break
-            rows += cell_rows(batch.slice(0, limit - len(rows)))
-        return Preview(self.schema(), rows, self.count(filters))
+        return first_of(self.schema(), self.scan(filters), limit, lambda: self.count(filters))
 
     def estimated_rows(self) -> int:
         return self.count()
@@ -105,16 +100,12 @@ class ParquetConnector(Connector):
         plain = all(mapping.plain for mapping in self._mappings())
         return self.file.local_path if plain else None
 
+    def listed(self, limit: int) -> Listing:
+        return files_of(self.file.neighbours(), limit)
+
     def content_hash(self) -> str | None:
         """SHA-256 of a local file, as hex; reads it once."""
         return self.file.content_hash()
-
-    def _all(
-        self, filters: Sequence[FilterCondition], columns: Sequence[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        with self.open_snapshot() as snapshot:
-            for split in self.plan_splits(snapshot, 1):
-                yield from self.read(snapshot, split, filters, columns)
 
     def _mappings(self) -> list[Mapping]:
         with self._opened(self.file) as file:

@@ -75,7 +75,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(%s))"""
 
 _NEIGHBOURS = """
-SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid) FROM pg_catalog.pg_class c
+SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid), c.relkind FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
@@ -149,9 +149,9 @@ def find_table(cursor: Any, address: PostgresAddress) -> Table:
 def _not_found(cursor: Any, address: PostgresAddress) -> SourceNotFound:
     cursor.execute(_NEIGHBOURS)
     known = cursor.fetchall()
-    plain = {f"{schema}.{name}" for schema, name, _ in known} | {name for _, name, visible in known if visible}
+    plain = {f"{schema}.{name}" for schema, name, *_ in known} | {name for _, name, visible, _ in known if visible}
     wanted = table_text(address)
-    elsewhere = [f"{schema}.{name}" for schema, name, _ in known if name == address.table]
+    elsewhere = [f"{schema}.{name}" for schema, name, *_ in known if name == address.table]
     close = list(dict.fromkeys(elsewhere + nearest_names(wanted, sorted(plain))))[:3]
     hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "Check the table in the address."
     where = "on the search path" if address.table_schema is None else "in its schema"
@@ -160,6 +160,18 @@ def _not_found(cursor: Any, address: PostgresAddress) -> SourceNotFound:
         code="source.table_not_found",
         hint=f"{hint} Names count exactly, capitals included.",
     )
+
+
+def names(cursor: Any) -> list[tuple[str, str]]:
+    """What can be read in the database: its name as an address writes it, and its kind."""
+    cursor.execute(_NEIGHBOURS)
+    return [
+        (f"{_written(schema)}.{_written(name)}", RELATION_KINDS[kind]) for schema, name, _, kind in cursor.fetchall()
+    ]
+
+
+def _written(name: str) -> str:
+    return name if not set(name) & set('".') else '"' + name.replace('"', '""') + '"'
 
 
 def storage_units(cursor: Any, table: Table, where: str) -> tuple[list[Unit], bool]:
@@ -247,6 +259,7 @@ __all__ = [
     "Unit",
     "find_table",
     "measure",
+    "names",
     "primary_key",
     "storage_units",
     "stored_bytes",

@@ -20,8 +20,9 @@ import psycopg2
 import pyarrow as pa
 from psycopg2 import sql
 
+from connectors.addresses import address_of
 from connectors.arrow_filters import filter_batch
-from connectors.base import Access, Capabilities, Connector, Preview, Snapshot, Split, narrowed
+from connectors.base import Access, Capabilities, Connector, Entry, Listing, Preview, Snapshot, Split, narrowed
 from connectors.errors import ConnectorError
 from connectors.postgres import catalog
 from connectors.postgres.cells import printed_cell
@@ -31,7 +32,7 @@ from connectors.postgres.session import adopt, keep_order, pinned, place_text, t
 from connectors.postgres.splits import Part, parts_of, plan
 from connectors.postgres.types import arrow_schema
 from connectors.previews import preview_of
-from recipe import FilterCondition, PostgresAddress, RecipeError, Schema, mask_uri, parse_uri
+from recipe import FilterCondition, PostgresAddress, Schema, mask_uri, sibling_uri
 
 Filters = Sequence[FilterCondition]
 
@@ -49,18 +50,7 @@ class PostgresConnector(Connector):
 
     @classmethod
     def from_source(cls, source: Any, access: Access) -> PostgresConnector:
-        if source.uri is None:
-            raise ConnectorError(
-                f"The source {source.alias!r} has no address.",
-                code="source.invalid_uri",
-                hint="Give it a uri, or register its alias.",
-            )
-        try:
-            address = parse_uri("postgres", source.uri)
-        except RecipeError as error:
-            raise ConnectorError(error.message, code=error.code, hint=error.hint) from None
-        if not isinstance(address, PostgresAddress):
-            raise TypeError(f"not a Postgres address: {type(address).__name__}")
+        address = address_of(source, PostgresAddress)
         return cls(pinned(address, access), mask_uri(source.uri))
 
     def __repr__(self) -> str:
@@ -241,6 +231,12 @@ class PostgresConnector(Connector):
         """Size of the table and its partitions on the server's disk; None for views and foreign tables."""
         with transaction(self._address) as cursor:
             return catalog.stored_bytes(cursor, catalog.find_table(cursor, self._address))
+
+    def listed(self, limit: int) -> Listing:
+        """Tables and views outside the system's own schemas, at most 5,000."""
+        with transaction(self._address) as cursor:
+            found = catalog.names(cursor)
+        return Listing.of((Entry(name, kind, sibling_uri(self._masked_uri, name)) for name, kind in found), limit)
 
     def declared_key(self) -> tuple[str, ...]:
         """The columns of the declared primary key, in its order; empty when there is none."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 from psycopg2 import sql
 
+from connectors.arrow_types import MAX_PRECISION as MAX_DIGITS
+from connectors.arrow_types import OF_KIND
 from recipe import Column, Kind
-
-MAX_DIGITS = 38
 
 BOOL, BYTEA, INT8, INT2, INT4, TEXT, OID = 16, 17, 20, 21, 23, 25, 26
 FLOAT4, FLOAT8, MONEY, VARCHAR = 700, 701, 790, 1043
@@ -34,15 +34,6 @@ _KINDS = {
     DATE: Kind.DATE,
     TIMESTAMP: Kind.TIMESTAMP,
     TIMESTAMPTZ: Kind.TIMESTAMPTZ,
-}
-_ARROW = {
-    Kind.INTEGER: pa.int64(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.TEXT: pa.string(),
-    Kind.DATE: pa.date32(),
-    Kind.TIMESTAMP: pa.timestamp("us"),
-    Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
-    Kind.BOOLEAN: pa.bool_(),
 }
 
 
@@ -99,7 +90,7 @@ class PgColumn:
     def arrow_type(self, scales: dict[str, int]) -> pa.DataType:
         """The type of the column in ``read``."""
         if self.kind is not Kind.DECIMAL:
-            return _ARROW[self.kind]
+            return OF_KIND[self.kind]
         precision, scale = self.declared or (MAX_DIGITS, scales[self.name])
         return pa.decimal128(precision, scale)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from connectors.addresses import address_of
 from connectors.base import Access, Connector
 from connectors.csv.reader import CsvConnector
 from connectors.parquet.reader import ParquetConnector
-from connectors.stores import address_of
-from recipe import S3Source
+from recipe import FileAddress, S3Source
 
 
 class S3Connector(Connector):
@@ -14,5 +14,5 @@ class S3Connector(Connector):
 
     @classmethod
     def from_source(cls, source: S3Source, access: Access) -> Connector:
-        kind = CsvConnector if address_of(source).is_csv else ParquetConnector
+        kind = CsvConnector if address_of(source, FileAddress).is_csv else ParquetConnector
         return kind.from_source(source, access)

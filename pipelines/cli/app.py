@@ -23,6 +23,7 @@ COMMANDS = {
     "validate": ("pipelines.cli.validate:validate", "Check a recipe, and its sources, without running it."),
     "explain": ("pipelines.cli.explain:explain", "Say in words what a recipe does and how it would run."),
     "preview": ("pipelines.cli.preview:preview", "Show the first records of a source."),
+    "source": ("pipelines.cli.source:source", "Test, list, count and preview a source, and find its key."),
     "verify": ("pipelines.cli.verify:verify", "Check that evidence holds what its manifest says."),
     "replay": ("pipelines.cli.replay:replay", "Run the recipe of some evidence again and compare."),
     "worker": ("pipelines.cli.worker:worker", "Serve Python workers to a Flink or Spark cluster."),

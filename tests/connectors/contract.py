@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import pickle
+import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pytest
 
 from connectors import Connector, ConnectorError, Preview
-from recipe import Column, FilterCondition, Kind, RecipeError, format_cell, passes
+from recipe import Column, FilterCondition, FilterOp, Kind, RecipeError, format_cell, passes
 
 Row = tuple[Any, ...]
 Make = Callable[[Sequence[Column], Sequence[Row]], Connector]
@@ -94,6 +95,69 @@ TYPED_FILTERS: tuple[tuple[FilterCondition, ...], ...] = tuple(
 )
 
 
+AWKWARD_COLUMNS = (COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[4], COLUMNS[6], COLUMNS[7])
+_TEXTS = (
+    None,
+    "",
+    " ",
+    "007",
+    "7",
+    "7.0",
+    " 7 ",
+    "-0",
+    "1e2",
+    "a",
+    "A",
+    "ä",
+    "a%b",
+    "a_b",
+    "a\\b",
+    "x\ny",
+    "2026-01-31",
+    "NULL",
+)
+_AMOUNTS = (None, "0.00", "-0.01", "0.01", "7.00", "100.00", "9999999999999999.99", "-9999999999999999.99")
+_DAYS = (None, "1999-12-31", "2000-02-29", "2026-01-31", "2026-02-01")
+AWKWARD_ROWS: tuple[Row, ...] = tuple(
+    (
+        None if i == 5 else i,
+        text,
+        None if (amount := _AMOUNTS[i % len(_AMOUNTS)]) is None else Decimal(amount),
+        None if (day := _DAYS[i % len(_DAYS)]) is None else dt.date.fromisoformat(day),
+        None if day is None else dt.datetime.fromisoformat(f"{day}T12:00:00.5+00:00"),
+        (True, False, None)[i % 3],
+    )
+    for i, text in enumerate(_TEXTS)
+)
+_COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "id": (Decimal(0), Decimal("4.5"), Decimal("-1e30")),
+    "code": ("", " ", "007", "a", "ä", "zz", Decimal(7), Decimal(0), Decimal("100.0"), Decimal("0.5")),
+    "amount": (Decimal(0), Decimal("0.005"), Decimal("100"), "7.00", Decimal("1e20"), Decimal("9999999999999999.99")),
+    "day": ("2000-02-29", "2026-01-31", "1900-01-01"),
+    "at_utc": ("2026-01-31T12:00:00.5Z", "2026-01-31T13:00:00.5+01:00", "2026-01-31"),
+    "flag": ("true", "false"),
+}
+_PAIRS: tuple[tuple[str, list[Any]], ...] = (
+    ("id", [Decimal(2), Decimal("6.5")]), ("id", [Decimal(6), Decimal(2)]), ("code", ["", "a"]), ("code", ["a", "A"]),
+    ("code", [Decimal(0), Decimal(7)]), ("amount", [Decimal("-0.01"), Decimal("0.01")]), ("amount", ["0", "100"]),
+    ("day", ["1999-12-31", "2026-01-31"]), ("at_utc", ["2000-01-01", "2026-01-31T12:00:00.5Z"]),
+)  # fmt: skip
+_LISTS: tuple[tuple[str, list[Any]], ...] = (
+    ("id", [Decimal(1), Decimal("1.5"), Decimal(17)]), ("code", ["", "A", "nothing"]), ("code", [Decimal(7), Decimal(0)]),
+    ("amount", [Decimal("0.005")]), ("amount", [Decimal(7), Decimal("100")]), ("day", ["2026-02-01"]),
+)  # fmt: skip
+AWKWARD_FILTERS: tuple[FilterCondition, ...] = (
+    *(FilterCondition(column=c, op=o, value=v) for o in _COMPARISONS for c, values in _VALUES.items() for v in values),
+    *(FilterCondition(column=c, op="between", value=v) for c, v in _PAIRS),
+    *(FilterCondition(column=c, op="in", value=v) for c, v in _LISTS),
+    *(
+        FilterCondition(column="code", op="like", value=v)
+        for v in ("", "%", "_", "a%", "%7%", "a\\%b", "a\\_b", "%\\\\%", "x_y")
+    ),
+)
+
+
 def read_rows(connector: Connector, splits: int = 1, filters: Sequence[FilterCondition] = ()) -> list[Row]:
     """All rows, split by split, with every batch checked against ``arrow_schema``."""
     rows: list[Row] = []
@@ -117,6 +181,7 @@ class ConnectorContract:
     """The shared tests. ``typed`` False means that the source holds text only (CSV)."""
 
     typed: ClassVar[bool] = True
+    awkward_filters: ClassVar[int | None] = None  # how many of AWKWARD_FILTERS, where each is a request; None: all
     keeps_empty_text: ClassVar[bool] = True  # False: an empty text reads as NULL
     missing_code: ClassVar[str] = "source.not_found"
     secret: ClassVar[str | None] = None  # a secret that the connector was given
@@ -134,7 +199,8 @@ class ConnectorContract:
         """The rows as this source gives them back, cells in the order of ``seen``."""
         if self.typed:
             return [tuple(row) for row in rows]
-        return [tuple(format_cell(value) or None for value in row) for row in rows]
+        nothing = "" if self.keeps_empty_text else None
+        return [tuple(nothing if (text := format_cell(value)) == "" else text for value in row) for row in rows]
 
     def seen(self, columns: Sequence[Column]) -> tuple[Column, ...]:
         """The columns as this source describes them, in its order: name and kind."""
@@ -184,6 +250,24 @@ class ConnectorContract:
     @pytest.mark.parametrize("filters", TYPED_FILTERS, ids=lambda f: " and ".join(f"{c.column} {c.op}" for c in f))
     def test_typed_filters_mean_the_same(self, make: Make, filters: tuple[FilterCondition, ...]) -> None:
         self.check_filters(make(COLUMNS, ROWS), filters)
+
+    def test_the_nine_operators_over_awkward_cells(self, make: Make) -> None:
+        """Every operator beside NULLs, empty texts, numbers in texts, decimals at the edge and days, against plain
+        Python."""
+        connector = make(AWKWARD_COLUMNS, AWKWARD_ROWS)
+        schema = connector.schema()
+        names = [column.name for column in schema]
+        rows = [dict(zip(names, row, strict=True)) for row in self.expected(AWKWARD_COLUMNS, AWKWARD_ROWS)]
+        chosen = random.Random(7).sample(AWKWARD_FILTERS, self.awkward_filters or len(AWKWARD_FILTERS))
+        assert {condition.op for condition in chosen} == set(FilterOp)
+        with connector.open_snapshot() as snapshot:
+            (split,) = connector.plan_splits(snapshot, 1)
+            for i, condition in enumerate(chosen):
+                expected = [tuple(row.values()) for row in rows if passes(row, [condition], schema)]
+                found = [row for b in connector.read(snapshot, split, [condition]) for row in rows_of(b)]
+                assert found == expected, condition
+                if i % 8 == 0:
+                    assert connector.count([condition]) == len(expected), condition
 
     def check_filters(self, connector: Connector, filters: tuple[FilterCondition, ...]) -> None:
         """read, count and preview agree with ``passes`` on the unfiltered rows."""

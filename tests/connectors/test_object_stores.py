@@ -67,6 +67,7 @@ def csv_bytes(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
 class _Objects(ConnectorContract):
     """The contract over one store; ``bucket_name`` is made once, keys are fresh for each test."""
 
+    awkward_filters = 50
     store_fixture: ClassVar[str]
     scheme: ClassVar[str]
     suffix: ClassVar[str]

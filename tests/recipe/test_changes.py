@@ -13,6 +13,7 @@ from recipe import (
     FilterOp,
     Recipe,
     RecipeError,
+    SqliteAddress,
     file_uri,
     parse_recipe,
     parse_uri,
@@ -107,6 +108,7 @@ def test_relative_paths_begin_at_the_recipe_file(document: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     ("kind", "uri"),
     [
+        ("sqlite", "sqlite:///a.db?table=t"),
         ("csv", "s3://bucket/a.csv"),
         ("parquet", "gs://bucket/a"),
         ("csv", "/a.csv"),
@@ -117,6 +119,14 @@ def test_relative_paths_begin_at_the_recipe_file(document: dict[str, Any], tmp_p
 def test_other_addresses_stay_as_written(document: dict[str, Any], kind: str, uri: str | None):
     recipe = recipe_with(document, type=kind, uri=uri)
     assert resolve_paths(recipe, "/base") == recipe
+
+
+def test_a_relative_database_counts_from_the_folder_too(document: dict[str, Any], tmp_path: Path):
+    recipe = recipe_with(document, type="sqlite", uri="sqlite:data/50%25%20%3F.db?table=a%26b")
+    resolved = resolve_paths(recipe, tmp_path).sources.left
+    assert parse_uri("sqlite", resolved.uri or "") == SqliteAddress(str(tmp_path / "data" / "50% ?.db"), "a&b")
+    document["sources"]["left"]["uri"] = "sqlite:data/a.db?table=t"
+    assert [p.code for p in parse_recipe(document).problems] == ["source.invalid_uri"]
 
 
 def test_file_uris():

@@ -15,7 +15,7 @@ from webapp.web.requests import json_body, limit_and_offset, whole_parameter
 
 blueprint = Blueprint("sources", __name__)
 
-_TYPES = ("postgres", "csv_upload", "csv", "s3", "parquet", "file", "elasticsearch", "bigquery")
+_TYPES = ("postgres", "csv_upload", "csv", "s3", "parquet", "file", "elasticsearch", "bigquery", "sqlite")
 _ENTRY = schemas.record(
     {
         "alias": schemas.TEXT,
@@ -94,6 +94,33 @@ def delete_source(alias: str) -> dict[str, Any]:
 def test_source() -> dict[str, Any]:
     """The outcome is in ``ok``, also when the source does not answer."""
     return sources.test_source(kalla(), json_body())
+
+
+@blueprint.post("/api/sources/tables")
+@describe(
+    "List the tables, indexes or files of a place",
+    tag="Sources",
+    description="Takes {alias} or {uri, source_type}. The uri may leave out the table or index, or end in a slash.",
+    request=schemas.record(
+        {},
+        {
+            "alias": schemas.FILLED,
+            "uri": schemas.FILLED,
+            "source_type": schemas.FILLED,
+            "limit": schemas.WHOLE | {"minimum": 1, "default": 1000, "description": "above 5000 cut to 5000"},
+        },
+    ),
+    response=schemas.record(
+        {
+            "tables": schemas.listed(schemas.record({"name": schemas.TEXT, "kind": schemas.TEXT, "uri": schemas.TEXT})),
+            "complete": schemas.FLAG,
+        }
+    ),
+    errors=(*_ADDRESS_ERRORS, *_READ_ERRORS),
+)
+def list_tables() -> dict[str, Any]:
+    """Their names, kinds and addresses, secrets as ***."""
+    return sources.list_tables(kalla(), json_body())
 
 
 @blueprint.get("/api/sources/<alias>/preview")

@@ -24,6 +24,7 @@ FIELDS = ("alias", "source_type", "uri")
 # Disposable and uploaded files are no lasting places: they are uploaded here, or for each run.
 TYPES = tuple((kind, words) for kind, words in SOURCE_TYPES.items() if kind not in ("csv_upload", "file"))
 PREVIEW_ROWS = 20
+LISTED = 200
 
 
 @blueprint.get("/sources")
@@ -48,7 +49,11 @@ def source_save() -> Answer:
     values["uri"] = service.typed_before(
         kalla(), values.get("source_type", ""), values.get("uri", ""), values.get("kept", "")
     )
+    if values.get("pick"):
+        return _picked_form(values)
     body = {name: values.get(name, "") for name in FIELDS}
+    if values.get("action") == "list":
+        return _listed_form(values, body)
     missing = {name: "This is needed." for name in FIELDS if not body[name]}
     form = wrong(values, missing, FIELDS) if missing else None
     if form is None and values.get("action") == "test":
@@ -81,6 +86,28 @@ def _tested_form(values: dict[str, str], body: Mapping[str, str]) -> Answer:
         form = refused(values, error, FIELDS) if error.details else _beside_the_address(values, error)
         return _form_again(form), status_for(error)
     return _form_again(Form(values), tested=tested)
+
+
+def _listed_form(values: dict[str, str], body: Mapping[str, str]) -> Answer:
+    """The form again, with the tables, indexes or files of the place that is typed so far."""
+    missing = {name: "This is needed." for name in ("source_type", "uri") if not body[name]}
+    if missing:
+        return _form_again(wrong(values, missing, FIELDS)), 400
+    asked = {"uri": body["uri"], "source_type": body["source_type"], "limit": LISTED}
+    try:
+        listing = service.list_tables(kalla(), asked)
+    except KallaError as error:
+        form = refused(values, error, FIELDS) if error.details else _beside_the_address(values, error)
+        return _form_again(form), status_for(error)
+    return _form_again(Form(values), listing=listing)
+
+
+def _picked_form(values: dict[str, str]) -> Answer:
+    """The form again, with the address of what was picked from the list; a password in it is the one typed before."""
+    kind, typed_uri = values.get("source_type", ""), values.get("uri", "")
+    sealed = service.kept(kalla(), typed_uri)[1]
+    picked = service.typed_before(kalla(), kind, values["pick"], sealed)
+    return _form_again(Form({**values, "uri": picked}))
 
 
 def _beside_the_address(values: dict[str, str], error: KallaError) -> Form:

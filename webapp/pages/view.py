@@ -72,6 +72,7 @@ SOURCE_TYPES = {
     "file": "File",
     "elasticsearch": "Elasticsearch index",
     "bigquery": "BigQuery table",
+    "sqlite": "SQLite table",
 }
 VERDICTS = {"Excellent": "good", "Fair": "warn", "Needs Review": "bad"}
 

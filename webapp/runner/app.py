@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from pipelines.launch import parse_size
-from recipe import KallaError, RecipeError, mask_text
+from recipe import KallaError, RecipeError, mask_text, parse_uri
 from webapp.errors import ServiceError, SettingsError, error_body, status_of
 from webapp.hosts import check_host
 from webapp.objects import stored_upload
@@ -88,7 +88,7 @@ def _guards(settings: Settings) -> Guards:
     return Guards(
         lambda host, port, code: check_host(host, port, settings, code),
         lambda uri: found.address if (found := stored_upload(settings, uri)) else None,
-        lambda kind, uri: check_files(settings, kind, uri),
+        lambda kind, uri: check_files(settings, parse_uri(kind, uri)),
     )
 
 

@@ -14,7 +14,6 @@ from connectors import ConnectorError, connector_for, connector_types
 from recipe import (
     SOURCE_CLASSES,
     ElasticsearchAddress,
-    FileAddress,
     KallaError,
     PostgresAddress,
     Problem,
@@ -23,6 +22,7 @@ from recipe import (
     Source,
     check_match_sql,
     infer_type,
+    local_path_of,
     parse_recipe,
     parse_uri,
     write_json,
@@ -279,9 +279,8 @@ def _places(
 
 def _is_own_file(source: Source, settings: Settings) -> bool:
     """Whether a source is a file of one machine; uploads lie in the store that all share."""
-    address = parse_uri(source.type, source.uri or "")
-    uploads = settings.staging_path / "uploads"
-    return isinstance(address, FileAddress) and address.is_local and not Path(address.path).is_relative_to(uploads)
+    path = local_path_of(parse_uri(source.type, source.uri or ""))
+    return path is not None and not Path(path).is_relative_to(settings.staging_path / "uploads")
 
 
 def _check_sql(recipe: Recipe) -> None:

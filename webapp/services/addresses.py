@@ -18,6 +18,8 @@ from recipe import (
     FileAddress,
     KallaError,
     PostgresAddress,
+    SqliteAddress,
+    local_path_of,
     parse_uri,
 )
 from webapp.context import Kalla
@@ -25,7 +27,7 @@ from webapp.db import OWN_TABLES
 from webapp.errors import ServiceError
 from webapp.hosts import IpAddress, addresses_of, check_host
 from webapp.objects import is_sheet, parse_upload, stored_upload
-from webapp.readable import check_parameters, check_path
+from webapp.readable import check_files
 from webapp.settings import Settings
 
 _PORT = 5432
@@ -47,29 +49,29 @@ def _checked(app: Kalla, kind: str, uri: str, registering: bool) -> tuple[Addres
     """The address, and where its host was found just now."""
     address = parse_uri(kind, uri, registering=registering)
     hosts: dict[str, tuple[str, ...]] = {}
-    if isinstance(address, FileAddress):
+    if isinstance(address, FileAddress | SqliteAddress):
         _check_file(app.settings, kind, uri, address)
     elif isinstance(address, PostgresAddress | ElasticsearchAddress):
         hosts[address.host] = check_host(address.host, address.port or _PORT, app.settings)
     if isinstance(address, PostgresAddress):
         _check_table(app.settings, address)
-        check_parameters(app.settings, address)
+    check_files(app.settings, address)
     return address, hosts
 
 
-def _check_file(settings: Settings, kind: str, uri: str, address: FileAddress) -> None:
-    if not address.is_local:
+def _check_file(settings: Settings, kind: str, uri: str, address: FileAddress | SqliteAddress) -> None:
+    """An address in the bucket of uploads is one of an upload, a path is absolute."""
+    if local_path_of(address) is None:
+        assert isinstance(address, FileAddress), "a database file is local"
         in_bucket = address.scheme == "s3" and address.bucket == settings.uploads_bucket
         if in_bucket or kind == "csv_upload":
             _check_upload(settings, uri)
-        return
-    if address.is_relative:
+    elif address.is_relative:
         raise ServiceError(
             "A relative path has no place to start from here.",
             code="source.invalid_uri",
             hint="Write an absolute path, or file:///folder/name.",
         )
-    check_path(settings, address.path, "This path")
 
 
 def _check_upload(settings: Settings, uri: str) -> None:

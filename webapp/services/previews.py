@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,7 @@ def reaching(app: Kalla, record: SourceRecord) -> Iterator[None]:
     """Note in the source's status whether it could be reached. Raises ServiceError ``source.busy`` (503) while too many
     sources are being read."""
     try:
-        with turn(_TURNS, _WAIT_SECONDS):
+        with reading():
             yield
     except KallaError as error:
         if error.code in OUT_OF_REACH and record.status != "error":
@@ -59,6 +59,11 @@ def reaching(app: Kalla, record: SourceRecord) -> Iterator[None]:
         raise
     if record.status == "error":
         app.sources.set_status(record.alias, "connected")
+
+
+def reading() -> AbstractContextManager[None]:
+    """One of the places for reading sources. Raises ServiceError ``source.busy`` (503) while all are taken."""
+    return turn(_TURNS, _WAIT_SECONDS)
 
 
 @contextmanager
@@ -90,7 +95,7 @@ def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) 
     """The rows object of an uploaded file's first rows. Raises ServiceError ``upload.*``, ConnectorError."""
     upload = parse_upload(app.settings, uri)
     app.objects.size(upload)  # says that it is gone
-    with turn(_TURNS, _WAIT_SECONDS):
+    with reading():
         opened = open_source(app, upload.source_type, uri, alias)
         with opened.told():
             return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS), first_rows(opened, limit))
@@ -140,7 +145,7 @@ def load_scoped(app: Kalla, alias: str, body: Mapping[str, Any]) -> dict[str, An
     the registered source). Raises ServiceError ``filter.*``, ``request.invalid_body``, ``upload.invalid_uri``,
     ``runner.unreachable`` and what the runner finds.
     """
-    asked = {"conditions": _conditions(body), "limit": _limit(body)}
+    asked = {"conditions": _conditions(body), "limit": whole_limit(body, SCOPED_ROWS, MOST_SCOPED_ROWS)}
     csv_uri = body.get("csv_uri")
     if csv_uri is not None:
         if not isinstance(csv_uri, str):
@@ -163,10 +168,11 @@ def _conditions(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return dump_filters(checked.filters)
 
 
-def _limit(body: Mapping[str, Any]) -> int:
+def whole_limit(body: Mapping[str, Any], default: int, most: int) -> int:
+    """The member ``limit``, cut to ``most``. Raises ServiceError ``request.invalid_body``."""
     given = body.get("limit")
     if given is None:
-        return SCOPED_ROWS
+        return default
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise invalid_body(("limit", "must be a whole number of at least 1"))
-    return min(given, MOST_SCOPED_ROWS)
+    return min(given, most)

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import uuid4
 
 from recipe import (
-    FileAddress,
     FilterCondition,
     KallaError,
     Problem,
@@ -24,6 +23,7 @@ from recipe import (
     Source,
     check_filters,
     dump_recipe,
+    local_path_of,
     parse_filters,
     parse_recipe,
     with_filters,
@@ -349,7 +349,7 @@ def _check_side(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> N
     address = check_address(app, source.type, uri)
     path = f"sources.{side}.filters" if given is None or given.filters is None else f"{given.path}.filters"
     if stored_upload(app.settings, uri) is None:
-        if source.filters and isinstance(address, FileAddress) and address.is_local:
+        if source.filters and local_path_of(address) is not None:
             _check_filters_of_file(app, source, path)
         return
     schema = columns_of(app, source)

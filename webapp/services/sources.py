@@ -11,19 +11,29 @@ from queue import Empty, SimpleQueue
 from secrets import token_hex
 from typing import Any
 
-from recipe import KallaError, Problem, is_alias, mask_uri
+from recipe import KallaError, Problem, infer_type, is_alias, mask_uri, parse_uri, place_uri
 from webapp.context import Kalla
 from webapp.errors import ServiceError
 from webapp.objects import parse_upload
+from webapp.readable import check_files
 from webapp.services import invalid_body, note, texts, utc_text
 from webapp.services.addresses import check_address, open_source
 from webapp.services.credentials import MASK, restore
 from webapp.services.key_search import primary_key
-from webapp.services.previews import OUT_OF_REACH, load_scoped, preview_source, stored
+from webapp.services.previews import (
+    OUT_OF_REACH,
+    load_scoped,
+    preview_source,
+    reaching,
+    reading,
+    stored,
+    whole_limit,
+)
 from webapp.services.uploads import look
 from webapp.stores.sources import SourceRecord
 
 TEST_SECONDS = 10.0
+LISTED, MOST_LISTED = 1000, 5000
 _MOST_TESTS = 8
 _TESTS = threading.BoundedSemaphore(_MOST_TESTS)
 _WITH_SECRETS = ("postgres", "elasticsearch")
@@ -90,7 +100,8 @@ def typed_before(app: Kalla, kind: str, uri: str, sealed: str) -> str:
     if MASK not in uri or not sealed:
         return uri
     try:
-        return restore(kind, uri, [app.sources.unseal(sealed)])
+        known = app.sources.unseal(sealed)
+        return known if mask_uri(known) == uri else restore(kind, uri, [place_uri(known)])
     except KallaError:
         return uri  # the place is another one, or the form is from before a change of keys: the check says so
 
@@ -137,6 +148,7 @@ def test_source(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _to_test(app: Kalla, body: Mapping[str, Any]) -> SourceRecord:
+    """The source that ``{alias}`` or ``{uri, source_type}`` names, checked."""
     if body.get("alias") is not None:
         (alias,) = texts(body, "alias")
         record = stored(app, alias)
@@ -144,6 +156,34 @@ def _to_test(app: Kalla, body: Mapping[str, Any]) -> SourceRecord:
         return record
     uri, kind = texts(body, "uri", "source_type")
     return _record(kind, _checked_uri(app, kind, uri))
+
+
+def list_tables(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
+    """``{tables: [{name, kind, uri}], complete}`` of the place that ``{alias}`` or ``{uri, source_type}`` names; the
+    uri may leave out table or index, or end in a slash.
+
+    Raises ServiceError, ConnectorError.
+    """
+    limit = whole_limit(body, LISTED, MOST_LISTED)
+    uri = body.get("uri")
+    record = _to_test(app, {**body, "uri": place_uri(uri)} if isinstance(uri, str) else body)
+    with reading() if body.get("alias") is None else reaching(app, record):
+        opened = open_source(app, record.source_type, record.uri, record.alias)
+        with opened.told():
+            found = opened.connector.listed(limit)
+    shown = [vars(entry) for entry in found.entries if _may_be_named(app, entry.uri)]
+    return {"tables": shown, "complete": found.complete}
+
+
+def _may_be_named(app: Kalla, uri: str) -> bool:
+    """Whether a listed file is one that sources may read; what else is listed lies where its place does."""
+    if infer_type(uri) not in ("csv", "parquet"):
+        return True
+    try:
+        check_files(app.settings, parse_uri("parquet", uri))
+    except ServiceError:
+        return False
+    return True
 
 
 def _record(kind: str, uri: str) -> SourceRecord:
@@ -231,6 +271,7 @@ __all__ = [
     "delete_source",
     "get_source",
     "list_sources",
+    "list_tables",
     "load_scoped",
     "preview_source",
     "primary_key",

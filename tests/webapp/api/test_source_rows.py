@@ -14,7 +14,6 @@ from tests.connectors.postgres_database import READER, SECRET, Database
 from tests.webapp.api.asking import CSV, LEDGER, register
 from tests.webapp.conftest import FakeDispatcher
 from webapp.errors import ServiceError
-from webapp.services import key_search
 from webapp.services import sources as service
 
 pytest_plugins = ("tests.connectors.postgres_fixtures",)
@@ -221,7 +220,7 @@ def test_keys_that_the_data_proves(client: FlaskClient, data: Path, content: str
 def test_a_key_of_a_part_of_the_data_is_not_proven(client: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch):
     (data / "k.csv").write_text("id\n" + "".join(f"{i}\n" for i in range(200_000)))
     register(client, "k", str(data / "k.csv"), "csv")
-    monkeypatch.setattr(key_search, "MOST_ROWS", 1000)
+    monkeypatch.setattr("connectors.keys.MOST_ROWS", 1000)
     answer = client.get("/api/sources/k/primary-key").json
     assert (answer["detected_keys"], answer["confidence"]) == (["id"], "medium")
     assert 1000 <= answer["rows_checked"] < 200_000

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import openpyxl
 import pytest
 
+from tests.connectors.postgres_database import READER, SECRET, Database
 from tests.webapp.pages.conftest import Browser, Page, a_recipe
 from webapp.context import Kalla
 from webapp.pages.sources import default_alias
+
+pytest_plugins = ("tests.connectors.postgres_fixtures",)
 
 
 def fault(page: Page, name: str) -> str:
@@ -99,6 +104,36 @@ def test_an_address_is_tested_before_it_is_saved(browser: Browser, parts: Kalla,
     assert "could not be reached" in browser.post("/sources", values | {"uri": str(files / "no.csv")}, 200).text
     assert "not below a folder" in fault(browser.post("/sources", values | {"uri": "/etc/a.csv"}, 400), "uri")
     assert parts.sources.count() == 0
+
+
+def test_what_is_there_is_listed_and_picked(browser: Browser, parts: Kalla, files: Path) -> None:
+    values = {"alias": "x", "source_type": "csv", "uri": f"{files}/", "action": "list"}
+    page = browser.post("/sources", values, 200)
+    assert "invoices.csv" in page.text and "payments.csv" in page.text
+    found = re.findall(r'name="pick" value="([^"]+)"', page.html)
+    (pick,) = [uri for uri in found if uri.endswith("/invoices.csv")]
+    picked = browser.post("/sources", values | {"pick": pick}, 200)
+    assert (typed(picked, "uri"), typed(picked, "alias")) == (pick, "x")
+    assert "This is needed" in fault(browser.post("/sources", {"action": "list", "source_type": "csv"}, 400), "uri")
+    assert "not below a folder" in fault(browser.post("/sources", values | {"uri": "/etc/"}, 400), "uri")
+    assert parts.sources.count() == 0
+
+
+def test_a_password_stays_with_what_is_picked(browser: Browser, parts: Kalla, database: Database) -> None:
+    database.run(f"CREATE TABLE ledger (id int); GRANT SELECT ON ledger TO {READER}")
+    place = database.uri("", reader=True).partition("?")[0]
+    values = {"alias": "ledger", "source_type": "postgres", "uri": place, "action": "list"}
+    page = browser.post("/sources", values, 200)
+    shown = html.unescape(page.html)
+    assert SECRET not in shown and quote(SECRET, safe="") not in shown
+    (pick,) = [html.unescape(p) for p in re.findall(r'name="pick" value="([^"]+)"', page.html) if "ledger" in p]
+    given = {"alias": "ledger", "source_type": "postgres", "uri": typed(page, "uri"), "kept": typed(page, "kept")}
+    page = browser.post("/sources", given | {"pick": pick}, 200)
+    assert typed(page, "uri") == pick and "***" in pick
+    browser.post("/sources", given | {"uri": pick, "kept": typed(page, "kept")})
+    assert parts.sources.get("ledger").uri.startswith(place)  # type: ignore[union-attr]
+    elsewhere = given | {"pick": pick.replace("@", "@evil.example:1/x@", 1)}
+    assert SECRET not in browser.post("/sources", elsewhere, 200).html
 
 
 def test_rows_and_key(browser: Browser, stored: dict[str, Any], files: Path) -> None:

@@ -51,6 +51,58 @@ def run_id(kalla: Served) -> str:
     return found
 
 
+def book(path: Path, *sheets: str) -> Path:
+    made = openpyxl.Workbook()
+    for name in sheets:
+        sheet = made.create_sheet(name)
+        sheet.append([f"{name}_id", "amount"])
+        sheet.append(["A-1", 10.1])
+    made.remove(made.worksheets[0])
+    made.save(path)
+    return path
+
+
+def test_of_a_workbook_a_sheet_is_chosen_of_the_file_that_was_chosen_last(
+    page: Page, kalla: Served, tmp_path: Path
+) -> None:
+    page.goto("/sources")
+    field = page.get_by_label("File", exact=True)
+    button = page.get_by_role("button", name="Upload and register")
+    field.set_input_files(book(tmp_path / "first.xlsx", "one", "two"))
+    words = page.locator("[data-upload-words]")
+    expect(words).to_have_text("first.xlsx has several sheets. Choose one.")
+    expect(button).to_be_disabled()
+    field.set_input_files(book(tmp_path / "second.xlsx", "May", "June"))
+    choice = page.get_by_label("Sheet of second.xlsx")
+    expect(choice).to_be_focused()
+    expect(page.get_by_text("Sheet of first.xlsx")).to_have_count(0)
+    choice.select_option("June")
+    page.get_by_role("button", name="Take this sheet").click()
+    expect(words).to_contain_text("records, 2 columns")
+    expect(choice).to_have_count(0)
+    button.click()
+    expect(page.get_by_text("The file is uploaded and registered as a source.")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="June_id")).to_be_visible()
+    page.goto("/sources")
+    field.set_input_files(book(tmp_path / "third.xlsx", "a", "b"))
+    expect(button).to_be_disabled()
+    field.set_input_files([])
+    expect(button).to_be_enabled()
+    expect(page.get_by_label("Sheet of third.xlsx")).to_have_count(0)
+
+
+def test_what_lies_in_a_folder_is_listed_before_anything_else_is_filled_in(page: Page) -> None:
+    page.goto("/sources/new")
+    page.get_by_label("Kind").select_option("csv")
+    page.get_by_label("Address").fill(f"{SAMPLE}/")
+    page.get_by_role("button", name="List what is there").click()
+    page.get_by_role("button", name="invoices.csv").click()
+    expect(page.get_by_label("Address")).to_have_value(re.compile(r"/invoices\.csv$"))
+    page.get_by_label("Name").fill("picked")
+    page.get_by_label("Name").press("Enter")  # saves, and neither lists nor picks
+    expect(page.get_by_role("heading", name="picked")).to_be_visible()
+
+
 def test_a_postgres_source_is_registered_tested_and_shown(
     page: Page, kalla: Served, database: tuple[PostgresServer, str]
 ) -> None:

@@ -60,9 +60,13 @@ export async function sendWorkbook(file, box, progress, started, session = ownSe
 
 function chosen(sheets, name, box) {
   return new Promise((done, fail) => {
-    box.addEventListener("gone", () => fail(new Error("Taken away.")), { once: true });
     const row = document.createElement("div");
-    row.className = "row";
+    row.className = "row choice";
+    const gone = () => {
+      row.remove();
+      fail(new Error("Taken away."));
+    };
+    box.addEventListener("gone", gone, { once: true });
     const label = document.createElement("label");
     label.textContent = `Sheet of ${name} `;
     const select = document.createElement("select");
@@ -75,12 +79,15 @@ function chosen(sheets, name, box) {
     take.className = "tight";
     take.textContent = "Take this sheet";
     take.addEventListener("click", () => {
+      box.removeEventListener("gone", gone);
       row.remove();
       done(select.value);
     });
     label.append(select);
     row.append(label, take);
     box.append(row);
+    const said = box.querySelector("[data-upload-words]");
+    if (said) said.textContent = `${name} has several sheets. Choose one.`;
     announce(`${name} has several sheets. Choose one.`);
     select.focus();
   });
@@ -94,7 +101,12 @@ function errorOf(text) {
   }
 }
 
+const turns = new WeakMap(); // of each field, the file that was chosen last: what became of others shows no more
+
 async function upload(input) {
+  const turn = {};
+  turns.set(input, turn);
+  const isLast = () => turns.get(input) === turn;
   const file = input.files[0];
   const box = input.closest("[data-drop]");
   const state = box.querySelector("[data-upload-state]");
@@ -103,25 +115,29 @@ async function upload(input) {
   const target = box.querySelector("[data-uploaded]");
   const buttons = input.form.querySelectorAll("button:not([type=button])");
   target.value = "";
+  state.dispatchEvent(new Event("gone"));
+  state.hidden = !file;
+  for (const button of buttons) button.disabled = Boolean(file);
   if (!file) return;
-  state.hidden = false;
   told.className = "small";
   bar.value = 0;
   const say = (sent) => {
+    if (!isLast()) return;
     bar.value = file.size ? sent / file.size : 1;
     told.textContent = `Sending ${file.name}: ${words(sent)} of ${words(file.size)}`;
   };
   say(0);
-  for (const button of buttons) button.disabled = true;
   try {
     checkKind(file);
     if (isWorkbook(file)) {
       const sheet = await sendWorkbook(file, state, say);
+      if (!isLast()) return;
       target.value = sheet.s3_uri;
       told.textContent = `${sheet.filename}: ${sheet.row_count.toLocaleString("en")} records, ${sheet.columns.length} columns.`;
     } else {
       const { presigned_url: address, s3_uri: uri } = await presign(file);
       await send(file, address, say);
+      if (!isLast()) return;
       target.value = uri;
       told.textContent = `${file.name}, ${words(file.size)}, is uploaded.`;
     }
@@ -129,6 +145,7 @@ async function upload(input) {
     input.required = false;
     input.value = "";
   } catch (error) {
+    if (!isLast()) return;
     told.className = "small bad";
     told.textContent = error.message;
   }
