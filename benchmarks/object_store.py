@@ -67,6 +67,12 @@ def read(uri: str, splits: int, threads: int) -> dict[str, Any]:
     }
 
 
+def cpu_of(pid: int) -> float:
+    """CPU seconds that a process has used so far; its own, not its children's."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=int, default=1024)
@@ -83,6 +89,7 @@ def main(arguments: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="kalla-bench-"))
     try:
         with s3_server() as store:
+            assert store.process is not None, "it has been started"
             rows = write_csv(folder / "big.csv", asked.mib)
             os.environ.update(store.environment())
             name = store.bucket()
@@ -90,11 +97,13 @@ def main(arguments: list[str]) -> None:
             for title, uri in (("disk", str(folder / "big.csv")), ("S3", f"s3://{name}/big.csv")) * asked.rounds:
                 out = folder / "out.json"
                 command = f'"{sys.executable}" -m benchmarks.object_store --read "{uri}" --splits {asked.splits}'
+                before = cpu_of(store.process.pid)
                 measured = measure(["sh", "-c", f'{command} --threads {asked.threads} > "{out}"'])
                 found = json.loads(out.read_text())
                 assert found["rows"] == rows, (found, rows)
                 memory = measured.peak_rss >> 20
-                print(f"{title:5} {found}  peak memory {memory} MiB  CPU {measured.cpu_seconds:.1f} s", flush=True)
+                cpu = f"reader {measured.cpu_seconds:.1f} s, store {cpu_of(store.process.pid) - before:.1f} s"
+                print(f"{title:5} {found}  peak memory {memory} MiB  CPU {cpu}", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

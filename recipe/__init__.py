@@ -83,13 +83,12 @@ from recipe.model import (
     is_alias,
     is_csv_source,
 )
+from recipe.places import place_uri, sibling_uri
 from recipe.uris import (
     infer_type,
     parse_file_uri,
     parse_table,
     parse_uri,
-    place_uri,
-    sibling_uri,
 )
 from recipe.values import format_cell, parse_date, parse_exact, parse_number, parse_timestamp
 from recipe.words import condition_in_words, key_in_words

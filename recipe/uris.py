@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from recipe.addresses import (
     ANY,
@@ -92,7 +92,7 @@ def decode(text: str) -> str:
 
 def parse_file_uri(uri: str, schemes: tuple[str, ...] = ("file", "s3", "gs")) -> FileAddress:
     """A local path, ``file:`` URI or object URI, whatever its extension. Raises RecipeError."""
-    scheme, rest = _split_scheme(uri)
+    scheme, rest = split_scheme(uri)
     if scheme not in schemes:
         allowed = " or ".join(f"{s}://" for s in schemes if s != "file")
         local = "file:// or an absolute path" if "file" in schemes else ""
@@ -128,7 +128,8 @@ def _glob(key: str) -> tuple[str, ...]:
     return tuple(wildcards[part] if i % 2 else decode(part) for i, part in enumerate(parts))
 
 
-def _split_scheme(uri: str) -> tuple[str, str]:
+def split_scheme(uri: str) -> tuple[str, str]:
+    """Scheme in lower case, ``file`` for a path, and the rest."""
     found = _SCHEME.match(uri)
     if found is None or uri.startswith("/"):
         return "file", uri
@@ -188,7 +189,7 @@ class _Server:
 
 
 def _server(uri: str, schemes: tuple[str, ...]) -> _Server:
-    scheme, rest = _split_scheme(uri)
+    scheme, rest = split_scheme(uri)
     if scheme not in schemes or not rest.startswith("//"):
         raise _bad(f"the address does not begin with {schemes[0]}://", f"Write {schemes[0]}://host/...")
     head, _, query = rest[2:].partition("?")
@@ -346,7 +347,7 @@ def _bigquery(uri: str) -> BigQueryAddress:
 
 def _sqlite(uri: str) -> SqliteAddress:
     head, _, query = uri.partition("?")
-    scheme, rest = _split_scheme(head)
+    scheme, rest = split_scheme(head)
     if scheme != "sqlite":
         raise _bad("the address does not begin with sqlite:", "Write sqlite:///folder/books.db?table=name.")
     params = _params(query)
@@ -370,43 +371,6 @@ _PARSERS: dict[str, Callable[[str], Address]] = {
 _ONLY_IN_RECIPES = ("csv_upload",)
 
 
-_NAMED_BY = {
-    **dict.fromkeys((*POSTGRES_SCHEMES, "bigquery", "sqlite"), "table"),
-    "elasticsearch": "index",
-}
-_ANY_NAME = {"table": "any", "index": "*"}
-
-
-def place_uri(uri: str) -> str:
-    """An address that may name a database, a server or a folder alone, made into one that a source can have.
-
-    >>> place_uri("postgres://erp/books"), place_uri("s3://bank/2026/")
-    ('postgres://erp/books?table=any', 's3://bank/2026/any.csv')
-    """
-    name = _NAMED_BY.get(_split_scheme(uri)[0])
-    if name is None:
-        return uri + "any.csv" if uri.endswith("/") else uri
-    head, mark, query = uri.partition("?")
-    if any(decode(part.partition("=")[0]) == name for part in query.split("&")):
-        return uri
-    return f"{head}?{query}{'&' if mark and query else ''}{name}={_ANY_NAME[name]}"
-
-
-def sibling_uri(uri: str, name: str) -> str:
-    """The address with another table or index.
-
-    >>> sibling_uri("postgres://u:***@erp/books?table=a&sslmode=require", "fin.b c")
-    'postgres://u:***@erp/books?table=fin.b%20c&sslmode=require'
-    """
-    parameter = _NAMED_BY[_split_scheme(uri)[0]]
-    head, _, query = uri.partition("?")
-    parts = [
-        f"{parameter}={quote(name)}" if decode(part.partition("=")[0]) == parameter else part
-        for part in query.split("&")
-    ]
-    return f"{head}?{'&'.join(parts)}"
-
-
 def infer_type(uri: str) -> str:
     """The concrete source type that a URI alone suggests: by scheme, and by extension for files.
 
@@ -415,7 +379,7 @@ def infer_type(uri: str) -> str:
     >>> infer_type("data/bank.CSV.gz")
     'csv'
     """
-    scheme, _ = _split_scheme(uri)
+    scheme, _ = split_scheme(uri)
     if scheme in POSTGRES_SCHEMES:
         return "postgres"
     if scheme in ("elasticsearch", "bigquery", "sqlite"):

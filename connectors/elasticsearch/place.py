@@ -72,7 +72,8 @@ def _index(text: str) -> str:
     """An index, alias or data stream, a pattern with ``*``, or several with commas; ``-name`` leaves one out again."""
     parts = text.split(",")
     for i, part in enumerate(parts):
-        if not _INDEX.fullmatch(part.removeprefix("-") if i else part):
+        name = part.removeprefix("-") if i else part
+        if not _INDEX.fullmatch(name) or name in (".", ".."):
             raise _invalid(
                 f"names an index {part!r} that no index can be called",
                 "Write a name, a pattern such as ledger-*, or several with commas.",

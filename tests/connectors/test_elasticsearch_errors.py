@@ -125,6 +125,8 @@ def test_nobody_there(search: Front, monkeypatch: pytest.MonkeyPatch) -> None:
         ("elasticsearch://h?index=a/_search", "no index can be called"),
         ("elasticsearch://h?index=a,../b", "no index can be called"),
         ("elasticsearch://h?index=-a", "no index can be called"),
+        ("elasticsearch://h?index=..", "no index can be called"),
+        ("elasticsearch://h?index=a,.", "no index can be called"),
         ("elasticsearch://user@h?index=a", "alone"),
         ("elasticsearch://u:p@h?index=a&api_key=k", "a user and an api_key"),
         ("elasticsearch://h?index=a&api_key=k%20l", "odd characters"),

@@ -23,6 +23,8 @@ from recipe import (
     parse_file_uri,
     parse_table,
     parse_uri,
+    place_uri,
+    sibling_uri,
 )
 
 
@@ -270,3 +272,32 @@ def test_stars_of_local_names_and_uploads_mean_themselves() -> None:
     assert isinstance(local, FileAddress) and local.glob == ()
     with pytest.raises(RecipeError):
         parse_uri("csv_upload", "s3://bucket/s/u/*.csv")
+
+
+@pytest.mark.parametrize(
+    ("uri", "whole"),
+    [
+        ("postgres://u:p@h/d", "postgres://u:p@h/d?table=any"),
+        ("postgresql://h/d?sslmode=require", "postgresql://h/d?sslmode=require&table=any"),
+        ("postgres://h/d?t%61ble=x", "postgres://h/d?t%61ble=x"),
+        ("elasticsearch://h:9200", "elasticsearch://h:9200?index=*"),
+        ("bigquery://p/d?billing=q", "bigquery://p/d?billing=q&table=any"),
+        ("sqlite:books.db", "sqlite:books.db?table=any"),
+        ("gs://bucket/", "gs://bucket/any.csv"),
+        ("data/", "data/any.csv"),
+        ("/data/a.csv", "/data/a.csv"),
+    ],
+)
+def test_a_place_becomes_an_address(uri: str, whole: str):
+    assert place_uri(uri) == whole
+    parse_uri(infer_type(whole), whole)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
+def test_a_sibling_is_named_whatever_its_name(name: str):
+    found = parse_uri("sqlite", sibling_uri("sqlite:///data/a.db?table=x", name))
+    assert found == SqliteAddress("/data/a.db", name)
+    other = parse_uri(
+        "postgres", sibling_uri("postgres://u:***@h/d?a=b&table=x", f'"{name.replace(chr(34), chr(34) * 2)}"')
+    )
+    assert isinstance(other, PostgresAddress) and (other.table, other.params) == (name, (("a", "b"),))

@@ -109,6 +109,9 @@ def check_refused(client: FlaskClient, kind: str, uri: str, *codes: str) -> None
         f"u:p@good.example@{METADATA}",
         "%31%36%39.254.169.254",
         "169%2E254%2E169%2E254",
+        "１６９.２５４.１６９.２５４",
+        "169。254。169。254",
+        "①⑥⑨.②⑤④.①⑥⑨.②⑤④",
     ],
 )
 def test_servers_that_nobody_may_call(client: FlaskClient, resolver: None, kind: str, host: str) -> None:
