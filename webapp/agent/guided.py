@@ -234,12 +234,15 @@ class _Turn(Wishes):
         return bool(self._done("get_source_preview") or self._done("load_scoped"))
 
     def _findings(self, analysis: Analysis) -> str:
+        """What the samples show; a source that was spoken of before is not described again."""
         names = [self._filename(str(self.session.alias(side))) for side in SIDES]
         about = [
             words.found_in(name, side, columns, self._total(side))
             for name, side, columns in zip(names, SIDES, analysis.sides, strict=True)
         ]
-        return "\n\n".join([*about, f"{words.common(analysis)} {words.ASK}"])
+        said = [entry.text for entry in self.view.entries if isinstance(entry, AgentText)]
+        new = [sentence for sentence in about if not any(sentence in text for text in said)]
+        return "\n\n".join([*new, f"{words.common(analysis)} {words.ASK}"])
 
     def _inference(self) -> Step:
         """Work out the rule, have it built and shown; the card asks for approval."""
