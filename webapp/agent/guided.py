@@ -6,9 +6,7 @@ It acts through the same tools and cards as the model.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from recipe import KallaError
@@ -18,25 +16,22 @@ from webapp.agent.driver import END, TOOLS, Emit, Step, View
 from webapp.agent.entries import (
     AgentText,
     Attached,
-    Called,
     CardReply,
-    Entry,
     Moved,
     Result,
     RunEnded,
     ToolCall,
     UserText,
-    since_event,
 )
-from webapp.agent.guided_requests import Request, tolerance_in, understood
+from webapp.agent.guided_look import SAMPLE_ROWS, call
+from webapp.agent.guided_requests import tolerance_in, understood
+from webapp.agent.guided_wishes import Wishes
 from webapp.agent.places import insight_of
-from webapp.agent.session import SIDES, Session
+from webapp.agent.session import SIDES
 from webapp.context import Kalla
 from webapp.inference import Analysis, Draft, NoRule, Verdicts, draft, next_pair
 
-_SAMPLE_ROWS = 200
 _ALIKE_COLUMNS = 0.6
-_AFTER_SCOPING = ("demonstration", "inference", "validation", "execution")
 
 
 class GuidedDriver:
@@ -59,16 +54,8 @@ class GuidedDriver:
         return step
 
 
-@dataclass
-class _Turn:
-    """One look at the conversation."""
-
-    app: Kalla
-    view: View
-
-    def __post_init__(self) -> None:
-        self.session: Session = self.view.session
-        self.entries: Sequence[Entry] = since_event(self.view.entries)
+class _Turn(Wishes):
+    """The next step: about what happened, what was written, or else what the phase wants."""
 
     def step(self) -> Step:
         failed = self._failure()
@@ -83,15 +70,6 @@ class _Turn:
         return _PHASES[self.session.phase](self)
 
     # --- what has happened in this turn ----------------------------------------------------------------
-
-    def _of(self, kind: type[Any]) -> list[Any]:
-        return [entry for entry in self.entries if isinstance(entry, kind)]
-
-    def _done(self, tool: str) -> list[Result]:
-        return [entry for entry in self._of(Result) if entry.name == tool and entry.error is None]
-
-    def _called(self, tool: str) -> list[Called]:
-        return [entry for entry in self._of(Called) if entry.name == tool]
 
     def _ended_by_card(self) -> bool:
         """The last thing done was to ask the person."""
@@ -112,10 +90,6 @@ class _Turn:
         if last.name in ("run_sample", "run_full"):
             return Step(f"{last.error} Change the rule with its card, or write “go on” to try again.")
         return Step(f"{last.error} Write “go on” to try again, or say what you want to change.")
-
-    def _filename(self, alias: str) -> str:
-        upload = self.session.working.uploads.get(alias)
-        return upload.filename or alias if upload is not None else alias
 
     # --- events ----------------------------------------------------------------------------------------
 
@@ -156,7 +130,7 @@ class _Turn:
             side = next((name for name in SIDES if self.session.place(name) is None), None)
         if side is None:
             side = self._replaced_side() or self._alike_side(file["alias"])
-        return _call("get_source_preview", alias=file["alias"], side=side, limit=10) if side else None
+        return call("get_source_preview", alias=file["alias"], side=side, limit=10) if side else None
 
     def _replaced_side(self) -> str | None:
         """The side that the person named when asking for another file."""
@@ -190,101 +164,7 @@ class _Turn:
         if not replies or self._called("get_source_preview") or not self._may("get_source_preview"):
             return None
         side = replies[-1].data.get("side")
-        return Step("", (_call("get_source_preview", alias=str(replies[-1].value), side=side, limit=10),), TOOLS)
-
-    def _written(self) -> Step | None:
-        """What the person wrote, as far as it is understood."""
-        texts = self._of(UserText)
-        if not texts or self._of(AgentText) or self._of(Attached):
-            return None
-        request = understood(texts[-1].text, self._analysis())
-        return _REQUESTS[request.kind](self, request)
-
-    # --- requests --------------------------------------------------------------------------------------
-
-    def _go_on(self, request: Request) -> Step | None:
-        return None
-
-    def _unknown(self, request: Request) -> Step | None:
-        if self.session.phase in ("greeting", "intent") and not all(map(self.session.place, SIDES)):
-            return None  # the first message: whatever it says, the sources come first
-        if self._of(CardReply):
-            return None  # a remark beside a click
-        if self.session.phase in ("inference", "validation") and (limit := tolerance_in(self._of(UserText)[-1].text)):
-            return None if self.session.phase == "inference" else self._back("inference", f"a tolerance of {limit}")
-        return Step(f"I did not understand that. {words.CAN_SAY}")
-
-    def _side_named(self, request: Request) -> Step | None:
-        """The answer to which side a file replaces, or which side gets another file."""
-        used = {place.alias for side in SIDES if (place := self.session.place(side)) is not None}
-        free = [alias for alias in self.session.working.uploads if alias not in used]
-        if self._called("get_source_preview") or self._called("request_file_upload"):
-            return None
-        if not self._may("get_source_preview"):
-            return self._back("intent", "another file")
-        if free and self._waits_for_side():
-            return Step("", (_call("get_source_preview", alias=free[-1], side=request.side, limit=10),), TOOLS)
-        return self._ask_for_file(request)
-
-    def _waits_for_side(self) -> bool:
-        last = next((e for e in reversed(self.view.entries) if isinstance(e, AgentText)), None)
-        return last is not None and words.WHICH in last.text
-
-    def _another_file(self, request: Request) -> Step | None:
-        if self._called("request_file_upload"):
-            return None
-        if not self._may("request_file_upload"):
-            return self._back("intent", "another file")
-        return self._ask_for_file(request)
-
-    def _ask_for_file(self, request: Request) -> Step:
-        which = f"the {request.side} side" if request.side else "the side that it is to replace"
-        message = f"Send the file for {which}."
-        side = {"side": request.side} if request.side else {}
-        return Step("", (_call("request_file_upload", message=message, **side),), TOOLS)
-
-    def _swap(self, request: Request) -> Step | None:
-        places = [self.session.place(side) for side in SIDES]
-        if None in places or len(self._called("get_source_preview")) >= 2:
-            return None
-        if not self._may("get_source_preview") or self.session.phase in _AFTER_SCOPING:
-            if not self._called("go_back"):
-                return self._back("intent", "the sides the other way round")
-        left, right = (place.alias for place in places if place is not None)
-        both = ((right, "left"), (left, "right"))
-        return Step("", tuple(_call("get_source_preview", alias=a, side=s, limit=10) for a, s in both), TOOLS)
-
-    def _other_pairs(self, request: Request) -> Step | None:
-        if self.session.phase in ("inference", "validation", "execution") and not self._called("go_back"):
-            return self._back("demonstration", "other pairs")
-        return None
-
-    def _filter(self, request: Request) -> Step | None:
-        if request.problem:
-            return Step(request.problem)
-        wanted = {side: request.conditions.get(side) for side in SIDES}
-        if request.kind == "all_rows":
-            wanted = {side: [] for side in SIDES}
-        if self._called("load_scoped"):
-            return None
-        if self.session.phase in _AFTER_SCOPING and not self._called("go_back"):
-            return self._back("scoping", "other rows")
-        if not self._may("load_scoped"):
-            return Step("Both sources have to be known before rows can be left out.")
-        calls = [
-            _call("load_scoped", alias=self.session.alias(side), conditions=conditions or [], limit=_SAMPLE_ROWS)
-            for side, conditions in wanted.items()
-        ]
-        said = [f"{side}: {_condition_words(found)}" for side, found in wanted.items() if found]
-        return Step(f"I take only these rows. {'; '.join(said)}." if said else "I take all rows.", tuple(calls), TOOLS)
-
-    def _back(self, phase: str, reason: str) -> Step | None:
-        if not self._may("go_back"):
-            return None
-        return Step("", (_call("go_back", phase=phase, reason=f"The person wants {reason}."),), TOOLS)
-
-    def _may(self, tool: str) -> bool:
-        return any(spec.name == tool for spec in self.view.tools)
+        return Step("", (call("get_source_preview", alias=str(replies[-1].value), side=side, limit=10),), TOOLS)
 
     # --- phases ----------------------------------------------------------------------------------------
 
@@ -293,22 +173,22 @@ class _Turn:
         here = [place for side in SIDES if (place := self.session.place(side)) is not None]
         if not here:
             if self.session.sources_list is None and not self._called("list_sources"):
-                return Step("", (_call("list_sources"),), TOOLS)
+                return Step("", (call("list_sources"),), TOOLS)
             registered = bool(self.session.sources_list)
             hint = " Or choose among the sources that are registered here." if registered else ""
             text = f"{words.HELLO} {words.SEND_BOTH}{hint}"
             if registered:
                 return Step(text)
-            return Step(text, (_call("request_file_upload", message="Send the first file."),), TOOLS)
+            return Step(text, (call("request_file_upload", message="Send the first file."),), TOOLS)
         if len(here) == 2:
             return Step(f"The sources are {here[0].alias} and {here[1].alias}. {words.CAN_SAY}")
         text = self._about(here[0].alias, "left" if self.session.place("left") else "right")
         if self.session.sources_list is None and not self._called("list_sources"):
-            return Step("", (_call("list_sources"),), TOOLS)
+            return Step("", (call("list_sources"),), TOOLS)
         if not here[0].is_upload:  # the engine asks for the other one with the same list
             return Step(f"{text} {words.CHOOSE_ANOTHER}")
         side = "right" if self.session.place("left") else "left"
-        asked = _call("request_file_upload", message=words.SEND_ANOTHER, side=side)
+        asked = call("request_file_upload", message=words.SEND_ANOTHER, side=side)
         return Step(text, (asked,), TOOLS)
 
     def _about(self, alias: str, side: str) -> str:
@@ -320,15 +200,10 @@ class _Turn:
         table = insight_of(self.app, self.session).left
         return words.found_in(self._filename(alias), side, Columns(table, profile(table)), self._total(side))
 
-    def _total(self, side: str) -> int | None:
-        """The exact number of a side's rows, where no filter makes it another."""
-        place = self.session.place(side)
-        return place.total_rows if place is not None and not self.session.scope(side) else None
-
     def _scoping(self) -> Step:
         missing = [side for side in SIDES if not self.session.sample(side)]
         calls = tuple(
-            _call("load_scoped", alias=self.session.alias(side), conditions=[], limit=_SAMPLE_ROWS) for side in missing
+            call("load_scoped", alias=self.session.alias(side), conditions=[], limit=SAMPLE_ROWS) for side in missing
         )
         if calls and not self._called("load_scoped"):
             return Step("", calls, TOOLS)
@@ -346,30 +221,33 @@ class _Turn:
             if session.confirmed_pairs:
                 return Step("There is no other pair worth asking about in the samples.")
             return Step(f"{said} {words.NO_RULE}".strip())
-        call = _call(
+        asked = call(
             "propose_match",
             left_row=lefts.index(proposal.left_row),
             right_row=rights.index(proposal.right_row),
             reasoning=proposal.reasoning,
         )
-        return Step(said, (call,), TOOLS)
+        return Step(said, (asked,), TOOLS)
 
     def _is_new(self) -> bool:
         """Whether the samples came in this turn, so that there is something to tell of them."""
         return bool(self._done("get_source_preview") or self._done("load_scoped"))
 
     def _findings(self, analysis: Analysis) -> str:
+        """What the samples show; a source that was spoken of before is not described again."""
         names = [self._filename(str(self.session.alias(side))) for side in SIDES]
         about = [
             words.found_in(name, side, columns, self._total(side))
             for name, side, columns in zip(names, SIDES, analysis.sides, strict=True)
         ]
-        return "\n\n".join([*about, f"{words.common(analysis)} {words.ASK}"])
+        said = [entry.text for entry in self.view.entries if isinstance(entry, AgentText)]
+        new = [sentence for sentence in about if not any(sentence in text for text in said)]
+        return "\n\n".join([*new, f"{words.common(analysis)} {words.ASK}"])
 
     def _inference(self) -> Step:
         """Work out the rule, have it built and shown; the card asks for approval."""
         if self._approved("rule_summary"):
-            return Step("", (_call("save_recipe"),), TOOLS)
+            return Step("", (call("save_recipe"),), TOOLS)
         limit, problem = self._wanted_limit()
         if problem:
             return Step(problem)
@@ -383,13 +261,13 @@ class _Turn:
             return Step(words.RULE_FOUND)  # the card beside it says it all
         if not self._called("infer_rules"):
             names = [list(dict.fromkeys(getattr(rule, f"{side}_col") for rule in found.rules)) for side in SIDES]
-            return Step("", (_call("infer_rules", left_columns=names[0], right_columns=names[1]),), TOOLS)
+            return Step("", (call("infer_rules", left_columns=names[0], right_columns=names[1]),), TOOLS)
         return Step("", (self._build(found),), TOOLS)
 
     def _build(self, found: Draft) -> ToolCall:
         names = [self.session.place(side) for side in SIDES]
         titles = [(place.filename or place.alias).rpartition(".")[0] or place.alias for place in names if place]
-        return _call(
+        return call(
             "build_recipe",
             name=f"{titles[0]} against {titles[1]}"[:255],
             match_sql=found.match_sql,
@@ -431,13 +309,13 @@ class _Turn:
 
     def _validation(self) -> Step:
         if not self._called("validate_recipe"):
-            return Step("", (_call("validate_recipe"),), TOOLS)
+            return Step("", (call("validate_recipe"),), TOOLS)
         checked = self._done("validate_recipe")
         if checked and not checked[-1].output["valid"]:
             problems = " ".join(str(problem) for problem in checked[-1].output["errors"])
             return Step(f"The recipe does not fit its sources any more: {problems} Write “use another file”.")
         if not self._called("run_sample"):
-            return Step("", (_call("run_sample"),), TOOLS)
+            return Step("", (call("run_sample"),), TOOLS)
         ran = self._done("run_sample")
         return Step(words.sample_result(ran[-1].output)) if ran else Step("")
 
@@ -445,44 +323,10 @@ class _Turn:
         if self.session.status == "running":
             return Step("The run is under way; its card shows how far it is. I will sum it up when it ends.")
         if not self._called("run_full"):
-            return Step("Thank you. I run everything now.", (_call("run_full"),), TOOLS)
+            return Step("Thank you. I run everything now.", (call("run_full"),), TOOLS)
         return Step("")
 
-    # --- the data --------------------------------------------------------------------------------------
 
-    def _analysis(self) -> Analysis | None:
-        if not all(map(self.session.place, SIDES)):
-            return None
-        return insight_of(self.app, self.session).analysis
-
-    def _need_analysis(self) -> Analysis:
-        analysis = self._analysis()
-        if analysis is None:
-            raise ToolError("Both sources have to be known first.")
-        return analysis
-
-
-def _call(tool: str, /, **given: Any) -> ToolCall:
-    return ToolCall(f"guided-{uuid.uuid4()}", tool, given)
-
-
-_OPS = {"gt": "above", "gte": "from", "lt": "before or below", "lte": "up to", "eq": "is", "like": "like"}
-
-
-def _condition_words(conditions: Sequence[dict[str, Any]]) -> str:
-    return " and ".join(f"{c['column']} {_OPS.get(c['op'], c['op'])} {c['value']}" for c in conditions)
-
-
-_REQUESTS: dict[str, Callable[[_Turn, Request], Step | None]] = {
-    "swap": _Turn._swap,
-    "other_file": _Turn._another_file,
-    "other_pairs": _Turn._other_pairs,
-    "side": _Turn._side_named,
-    "filter": _Turn._filter,
-    "all_rows": _Turn._filter,
-    "go_on": _Turn._go_on,
-    "unknown": _Turn._unknown,
-}
 _PHASES: dict[str, Callable[[_Turn], Step]] = {
     "greeting": _Turn._sources,
     "intent": _Turn._sources,

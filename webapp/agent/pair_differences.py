@@ -33,10 +33,13 @@ def differences(analysis: Analysis, pair: Pair) -> list[dict[str, Any]]:
             right_used.add(right)
             found.append({"left": left, "right": right, "kind": kind, "gap": gap})
 
-    for link in analysis.links:
+    key = analysis.keys[0] if analysis.keys else ()
+    for link in (*key, *analysis.links):
         one, other = pair["left"].get(link.left_col), pair["right"].get(link.right_col)
-        if one and other:
-            keep(link.left_col, link.right_col, _text_kind(one, other), None)
+        kind = _text_kind(one, other) if one and other else ""
+        is_chance = kind == "text" and link.op in ("contains", "regex") and link not in key
+        if kind and not is_chance:  # numbers that stand in both lists by chance say nothing of this pair
+            keep(link.left_col, link.right_col, kind, None)
     for left, right, gap in _nearest(analysis, pair, "number", _amount, _amount_gap):
         keep(left, right, "equal" if not gap else "amount", str(gap) if gap else None)
     for left, right, days in _nearest(analysis, pair, "date", day, _days_gap):

@@ -67,7 +67,8 @@ def _known(session: Session, analysis: Analysis, match_sql: str, limits: Sequenc
                 "choice": found.choice,
                 "figures": asdict(found.figures),
                 "curve": None if found.curve is None else asdict(found.curve),
-                "ambiguities": [*found.ambiguities, *found.notes],
+                "ambiguities": list(found.ambiguities),
+                "notes": list(found.notes),
             }
     return None
 

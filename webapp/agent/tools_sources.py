@@ -161,11 +161,9 @@ def _sample(
     session.set_sample(side, rows or [], conditions)
     other = SIDES[1 - SIDES.index(side)]
     if session.place(other) is None or session.sample(other) is None:
-        if rows is None:  # alone so far
+        if rows is None:  # alone so far; shown with the other one
             table = _alone(context, side)
             session.set_sample(side, _rows(table, range(min(limit, len(table.rows)))), conditions)
-        if total is not None:
-            _show(context, side, total)
         return
     insight = insight_of(context.app, session)
     assert insight.right is not None and insight.analysis is not None, "both sides are known"

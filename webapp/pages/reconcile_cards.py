@@ -69,6 +69,7 @@ class RuleCard:
     coverage: list[tuple[str, str, str, str]]  # side, matched, total, share
     is_sample: bool
     ambiguities: list[str]
+    notes: list[str]
     curve: Curve | None
     keys: list[tuple[str, str]]
 
@@ -82,6 +83,7 @@ def rule(data: Mapping[str, Any]) -> RuleCard:
         coverage=[line for side in SIDES if (line := _coverage(figures, side))],
         is_sample=bool(figures.get("is_sample")),
         ambiguities=[str(item) for item in data.get("ambiguities") or ()],
+        notes=[str(item) for item in data.get("notes") or ()],
         curve=curve(data.get("curve"), int(figures.get("left_total") or 0)),
         keys=[(side, ", ".join(map(str, keys[side]))) for side in SIDES if keys.get(side)],
     )

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from recipe import KallaError, Problem, dump_filters, is_alias, parse_filters
+from recipe import KallaError, Problem, dump_filters, is_alias, parse_filters, write_json
 from webapp.context import Kalla
 from webapp.errors import ServiceError
 from webapp.objects import parse_upload
@@ -31,7 +31,7 @@ OUT_OF_REACH = (
 _AT_ONCE = 8
 _WAIT_SECONDS = 20.0
 _TURNS = threading.BoundedSemaphore(_AT_ONCE)
-# First rows of uploads by path, size and inode: a few hundred kilobytes at most.
+# First rows of files by address and state: a few hundred kilobytes at most.
 _MOST_SEEN, _MOST_SEEN_CHARACTERS = 64, 50_000
 _SEEN: OrderedDict[str, Any] = OrderedDict()
 _SEEN_LOCK = threading.Lock()
@@ -88,7 +88,7 @@ def preview_source(app: Kalla, alias: str, limit: int = PREVIEW_ROWS) -> dict[st
     with reaching(app, record):
         opened = open_source(app, record.source_type, record.uri, alias)
         with opened.told():
-            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS))
+            return _rows_object(alias, opened, limit)
 
 
 def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) -> dict[str, Any]:
@@ -98,15 +98,16 @@ def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) 
     with reading():
         opened = open_source(app, upload.source_type, uri, alias)
         with opened.told():
-            return _rows_object(alias, opened, min(limit, MOST_PREVIEW_ROWS), first_rows(opened, limit))
+            return _rows_object(alias, opened, limit)
 
 
 def first_rows(opened: Opened, limit: int) -> Any:
-    """The ``Preview`` of an uploaded file. Counting reads all of it, so that what was found when the upload was
-    confirmed serves here too."""
-    if opened.hidden is None or limit > PREVIEW_ROWS:
+    """The ``Preview`` of a source. Counting reads all of a file, so that what was found in its present state serves
+    again."""
+    file = getattr(opened.connector, "file", None)
+    if file is None or limit > PREVIEW_ROWS:
         return opened.connector.preview(limit)
-    key = opened.uri  # an upload arrives once under its id
+    key = f"{opened.is_csv} {opened.uri} {write_json(file.identity())}"
     with _SEEN_LOCK:
         found = _SEEN.get(key)
     if found is None:
@@ -119,8 +120,8 @@ def first_rows(opened: Opened, limit: int) -> Any:
     return replace(found, rows=found.rows[:limit])
 
 
-def _rows_object(alias: str, opened: Opened, limit: int, known: Any = None) -> dict[str, Any]:
-    found = known or opened.connector.preview(limit)
+def _rows_object(alias: str, opened: Opened, limit: int) -> dict[str, Any]:
+    found = first_rows(opened, min(limit, MOST_PREVIEW_ROWS))
     columns = [
         {
             "name": column.name,

@@ -185,3 +185,6 @@ def test_both_sources_are_chosen_from_the_list(guided: Guided, data: Path) -> No
         assert asked["data"]["side"] == side
         answer = guided.reply(asked, "select", value=alias)
     assert card(answer, "match_proposal")
+    shown = [s["data"]["side"] for s in answer["message"]["segments"] if s.get("card_type") == "sample_table"]
+    assert shown == ["left", "right"]
+    assert "books is the left side" not in texts(answer)  # said when it was chosen

@@ -41,6 +41,15 @@ def test_previews_have_at_most_a_hundred_rows(client: FlaskClient, data: Path):
     assert (rows["preview_rows"], rows["total_rows"]) == (100, 150)
 
 
+def test_a_changed_file_is_counted_anew(client: FlaskClient, data: Path):
+    (data / "grows.csv").write_text("id\n1\n")
+    register(client, "grows", str(data / "grows.csv"), "csv")
+    assert client.get("/api/sources/grows/preview").json["total_rows"] == 1
+    (data / "grows.csv").write_text("id\n1\n22\n")
+    rows = client.get("/api/sources/grows/preview?limit=1").json
+    assert (rows["total_rows"], rows["rows"]) == (2, [["1"]])
+
+
 @pytest.mark.parametrize("limit", ["0", "-3", "x", "1.0", ""])
 def test_bad_preview_limits(client: FlaskClient, bank: str, limit: str):
     register(client, "bank", bank, "csv")

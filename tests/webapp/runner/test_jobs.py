@@ -118,7 +118,7 @@ def test_too_much_time_and_cancel(real: Callable[..., FlaskClient], receiver: Re
     """Every row with every row: it would take minutes."""
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text("n\n" + "\n".join(map(str, range(60_000))))
-    client = real(job_timeout_seconds=3, local_roots=(tmp_path,), max_jobs=2)
+    client = real(job_timeout_seconds=8, local_roots=(tmp_path,), max_jobs=2)
 
     def slow() -> dict[str, Any]:
         sources = [{"alias": f"{s}_src", "uri": str(tmp_path / f"{n}.csv")} for s, n in (("left", "a"), ("right", "b"))]
