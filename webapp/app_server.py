@@ -1,13 +1,15 @@
 """The app's server: some processes with threads on one port, all that they share is in the app's database.
 
 They are forked from one that has imported the app, which keeps most of their memory in one place; each is started again
-when it is killed, while the others go on.
+when it is killed, while the others go on. One that is killed again within seconds takes the others with it: the server
+then begins anew, once their requests have ended or ``STOP_SECONDS`` are over.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -27,6 +29,8 @@ from webapp.errors import ServiceError
 from webapp.listening import end_with
 from webapp.locks import locked
 from webapp.settings import Settings
+
+log = logging.getLogger(__name__)
 
 CANNOT_START = 3
 # A database that starts at the same time, or restarts just when the app does, is waited for.
@@ -51,7 +55,7 @@ def serve_app(settings: Settings, sample: Path | None = None) -> None:
 
 
 def _serve(settings: Settings, sample: Path | None, shared: Path) -> None:
-    refused = multiprocessing.Event()
+    served, refused = multiprocessing.Event(), multiprocessing.Event()
     while True:
         server = Granian(
             "webapp.app_server:serve_app",  # a name to show; what is served is loaded below
@@ -65,19 +69,20 @@ def _serve(settings: Settings, sample: Path | None, shared: Path) -> None:
             respawn_failed_workers=True,
             log_enabled=False,
         )
-        load = partial(_worker, settings, sample, os.getpid(), shared, refused)
+        load = partial(_worker, settings, sample, os.getpid(), shared, served, refused)
         try:
             server.serve(target_loader=load, wrap_loader=False)
         except SystemExit:
             if refused.is_set():
                 raise SystemExit(CANNOT_START) from None
-            continue  # processes were killed faster than they are started again
+            if not server.interrupt_signal:  # set by a stop signal that came meanwhile
+                continue  # processes were killed faster than they are started again
         return
 
 
-def _worker(settings: Settings, sample: Path | None, parent: int, shared: Path, refused: Any) -> Any:
-    """What a process serves; ``refused`` is set when it cannot. They load one after the other: the first one is ready
-    the sooner, and says alone why it cannot start."""
+def _worker(settings: Settings, sample: Path | None, parent: int, shared: Path, served: Any, refused: Any) -> Any:
+    """What a process serves. They load one after the other: the first one is ready the sooner, and says alone why it
+    cannot start."""
     end_with(parent)
     os.setpgrp()  # the server ends its processes itself: a Ctrl-C that reaches them too, at the same time, may hang one
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,14 +90,28 @@ def _worker(settings: Settings, sample: Path | None, parent: int, shared: Path, 
     with locked(shared / "start.lock"):
         if refused.is_set():
             raise SystemExit(CANNOT_START)
+        return _started(lambda: _guarded(_loaded(settings, sample)), served, refused)
+
+
+def _started(load: Callable[[], Any], served: Any, refused: Any) -> Any:
+    """What ``load`` makes. The first process that fails says why and sets ``refused``; once one has ``served``, those
+    that come after it try again until they can."""
+    while True:
         try:
-            return _guarded(_loaded(settings, sample))
+            app = load()
         except KallaError as error:
-            refused.set()
-            raise SystemExit(str(error)) from None
+            if not served.is_set():
+                refused.set()
+                raise SystemExit(str(error)) from None
+            log.warning("a process of the app waits for its start: %s", error.code)
+            time.sleep(_RETRY_SECONDS)
         except BaseException:
-            refused.set()
+            if not served.is_set():
+                refused.set()
             raise
+        else:
+            served.set()
+            return app
 
 
 def _loaded(settings: Settings, sample: Path | None) -> Any:

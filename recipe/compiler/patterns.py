@@ -19,6 +19,7 @@ _LAZY = re.compile(r"(?<!\\)[*+?}]\?")
 _STACKED = re.compile(r"(?<!\\)[*+?}][*+]")
 _FLAGS = frozenset("gi")
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}|.", re.DOTALL)
+_MOST_DIGITS = 4
 _MOST_REPEATS = 1000  # RE2's, of counts that lie within each other, multiplied
 
 
@@ -128,12 +129,12 @@ def _not_portable(pattern: str) -> str:
         return "two quantifiers in a row"
     if "[[." in pattern or "[[=" in pattern or "[[:<:]]" in pattern or "[[:>:]]" in pattern:
         return "a collating element or word border in brackets"
-    if _repeats(pattern) > _MOST_REPEATS:
-        return f"more than {_MOST_REPEATS} repetitions, those of groups within groups multiplied"
     try:
         re.compile(re.sub(r"\[:\w+:\]", "a", pattern))
-    except (re.error, RecursionError):
+    except (re.error, RecursionError, OverflowError, ValueError):  # the last two: counts beyond all measure
         return "something that cannot be read"
+    if _repeats(pattern) > _MOST_REPEATS:
+        return f"more than {_MOST_REPEATS} repetitions, those of groups within groups multiplied"
     return ""
 
 
@@ -146,7 +147,9 @@ def _repeats(pattern: str) -> int:
     atom, groups = 1, [1]  # what came last, and the most in each group that is open
     for token in _TOKEN.finditer(pattern):
         if token[1]:
-            atom *= max(1, int(token[2] or token[1]))
+            count = (token[2] or token[1]).lstrip("0")
+            times = max(1, int(count or 0)) if len(count) <= _MOST_DIGITS else _MOST_REPEATS + 1
+            atom = min(atom * times, _MOST_REPEATS + 1)
         elif token[0] == "(":
             groups.append(1)
         elif token[0] == ")" and len(groups) > 1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Executable
+from sqlalchemy import ColumnElement, CursorResult, Executable, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -39,3 +40,11 @@ def changed(session: Session, statement: Executable) -> bool:
     result = session.execute(statement)
     assert isinstance(result, CursorResult), "only INSERT, UPDATE and DELETE come here"
     return bool(result.rowcount > 0)
+
+
+def one_at_a_time(session: Session, name: str) -> None:
+    """Hold others that ask for the same name until this transaction ends. SQLite has one writer at a time anyway: the
+    session has to be one that ``writes``."""
+    if session.get_bind().dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session
 
 from webapp.db.database import Database
 from webapp.db.models import RateEvent
+from webapp.db.statements import one_at_a_time
 
 
 class RateEvents:
@@ -16,24 +18,41 @@ class RateEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, kind: str, subject: str, moment: datetime, forget_until: datetime) -> None:
-        """Store one; all of this kind up to ``forget_until`` are forgotten."""
+    def add(self, kind: str, subject: str, moment: datetime, window: timedelta) -> None:
+        """Store one; all of this kind that are older than the window are forgotten."""
         with self._database.session(writes=True) as session:
-            session.execute(delete(RateEvent).where(RateEvent.kind == kind, RateEvent.created_at <= forget_until))
+            _forget_old(session, kind, moment - window)
             session.add(RateEvent(kind=kind, subject=subject, created_at=moment))
 
-    def latest(self, kind: str, subject: str, after: datetime, most: int) -> list[datetime]:
-        """The newest ``most`` moments later than ``after``, newest first."""
-        wanted = (
-            select(RateEvent.created_at)
-            .where(RateEvent.kind == kind, RateEvent.subject == subject, RateEvent.created_at > after)
-            .order_by(RateEvent.created_at.desc())
-            .limit(most)
-        )
+    def take(self, kind: str, subject: str, moment: datetime, window: timedelta, most: int) -> datetime | None:
+        """Store one unless ``most`` stand in the window, whoever else asks at the same time: the oldest of these
+        then."""
+        with self._database.session(writes=True) as session:
+            one_at_a_time(session, f"{kind}\0{subject}")
+            _forget_old(session, kind, moment - window)
+            found = list(session.scalars(_latest(kind, subject, moment, window, most)))
+            if len(found) >= most:
+                return found[-1]
+            session.add(RateEvent(kind=kind, subject=subject, created_at=moment))
+            return None
+
+    def latest(self, kind: str, subject: str, moment: datetime, window: timedelta, most: int) -> list[datetime]:
+        """The newest ``most`` in the window, newest first."""
         with self._database.reading() as connection:
-            return list(connection.scalars(wanted))
+            return list(connection.scalars(_latest(kind, subject, moment, window, most)))
 
     def forget(self, kind: str, subject: str) -> None:
         """Start over for a subject."""
         with self._database.session() as session:
             session.execute(delete(RateEvent).where(RateEvent.kind == kind, RateEvent.subject == subject))
+
+
+def _forget_old(session: Session, kind: str, until: datetime) -> None:
+    session.execute(delete(RateEvent).where(RateEvent.kind == kind, RateEvent.created_at <= until))
+
+
+def _latest(kind: str, subject: str, moment: datetime, window: timedelta, most: int) -> Select[datetime]:
+    """Later than now by a window only if the clock was set back since: such ones do not count."""
+    near = RateEvent.created_at > moment - window, RateEvent.created_at <= moment + window
+    mine = RateEvent.kind == kind, RateEvent.subject == subject
+    return select(RateEvent.created_at).where(*mine, *near).order_by(RateEvent.created_at.desc()).limit(most)

@@ -138,12 +138,11 @@ def _address() -> str:
 
 def _count_wrong_bearer() -> None:
     if _bearer() is not None:
-        _refuse_many()
-        _limit().record(_address())
+        _count_attempt()
 
 
-def _refuse_many() -> None:
-    wait = _limit().wait(_address())
+def _count_attempt() -> None:
+    wait = _limit().take(_address())
     if wait:
         raise ServiceError(
             "There were too many attempts with a wrong token.",
@@ -174,9 +173,8 @@ def enter() -> AnyResponse | tuple[str, int]:
     onward = _local_path(request.form.get("next"))
     if settings.access_token is None:
         return redirect(onward, 303)
-    _refuse_many()
+    _count_attempt()  # before the comparison: many at once have to share the places
     if not _same(request.form.get("token", ""), settings.access_token):
-        _limit().record(_address())
         kalla().audit.record("anonymous", "login.refused", _address())
         return _page(onward, "This is not the access token."), 401
     _limit().forget(_address())

@@ -21,8 +21,7 @@ def check_rate() -> None:
     """Count this request. Raises ServiceError ``chat.too_many_messages`` with Retry-After."""
     limit = current_app.extensions[_LIMIT]
     assert isinstance(limit, RateLimit)
-    address = request.remote_addr or ""
-    seconds = limit.wait(address)
+    seconds = limit.take(request.remote_addr or "")
     if seconds:
         raise ServiceError(
             "Too many messages came within a minute.",
@@ -30,4 +29,3 @@ def check_rate() -> None:
             hint=f"Try again in {seconds} seconds.",
             headers={"Retry-After": str(seconds)},
         )
-    limit.record(address)

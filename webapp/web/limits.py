@@ -20,19 +20,26 @@ class RateLimit:
         self._events, self._kind, self._most, self._clock = events, kind, most, clock
         self._window = timedelta(seconds=seconds)
 
-    def record(self, key: str) -> None:
-        """Count one event."""
+    def take(self, key: str) -> int:
+        """Count one event if it is allowed, and 0; else the whole seconds until the next one is."""
         moment = self._clock()
-        self._events.add(self._kind, key, moment, moment - self._window)
+        oldest = self._events.take(self._kind, key, moment, self._window, self._most)
+        return 0 if oldest is None else self._until_allowed(moment, oldest)
+
+    def record(self, key: str) -> None:
+        """Count one event, allowed or not."""
+        self._events.add(self._kind, key, self._clock(), self._window)
 
     def wait(self, key: str) -> int:
         """Whole seconds until the next event is allowed; 0 when it is now."""
         moment = self._clock()
-        found = self._events.latest(self._kind, key, moment - self._window, self._most)
-        if len(found) < self._most:
-            return 0
-        return max(1, math.ceil((self._window - (moment - found[-1])).total_seconds()))
+        found = self._events.latest(self._kind, key, moment, self._window, self._most)
+        return 0 if len(found) < self._most else self._until_allowed(moment, found[-1])
 
     def forget(self, key: str) -> None:
         """Start over for a key."""
         self._events.forget(self._kind, key)
+
+    def _until_allowed(self, moment: datetime, oldest: datetime) -> int:
+        left = min(self._window, self._window - (moment - oldest))
+        return max(1, math.ceil(left.total_seconds()))

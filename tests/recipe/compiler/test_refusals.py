@@ -125,7 +125,7 @@ REFUSED = [
     ("SELECT l.ref ~ r.ref" + J, "wrong_arguments", (1, 16), "written out"),
     *[
         (f"SELECT regexp_replace(l.ref, '{pattern}', '')" + J, "wrong_arguments", (1, 30), "regular expression")
-        for pattern in ("(?=x)", "(a", r"(a)\1", r"\mword", "a*?", "a++", "[[.x.]]", "***=x", "a\\", "a{1001}", "(a{1,200}){1,200}")
+        for pattern in ("(?=x)", "(a", r"(a)\1", r"\mword", "a*?", "a++", "[[.x.]]", "***=x", "a\\", "a{1001}", "(a{1,200}){1,200}", "a{" + "9" * 5000 + "}", "[a" * 30000)
     ],
     # --- columns
     ("SELECT l.nope" + J, "unknown_column", (1, 10), "l has no column nope"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
@@ -66,3 +67,22 @@ def test_what_is_past_is_forgotten(database: Database):
     with database.session() as session:
         assert session.scalar(select(func.count()).select_from(RateEvent)) == 2
     assert longer.wait("a") == 990
+
+
+def test_of_many_at_once_only_so_many_are_let_through(database: Database):
+    limit = RateLimit(RateEvents(database), "try", 10, 60)
+    with ThreadPoolExecutor(16) as pool:
+        waits = list(pool.map(lambda _: limit.take("a"), range(64)))
+    assert waits.count(0) == 10 and all(1 <= wait <= 60 for wait in waits if wait)
+    assert limit.take("b") == 0
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out(database: Database):
+    clock = Clock()
+    limit = RateLimit(RateEvents(database), "try", 2, 60, clock)
+    limit.take("a")
+    limit.take("a")
+    clock.go_on(-30)
+    assert limit.wait("a") == 60  # never longer than the window
+    clock.go_on(-3600)
+    assert limit.take("a") == 0
