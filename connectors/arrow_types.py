@@ -50,6 +50,8 @@ class Mapping:
             found = cells if self.convert is None else self.convert(cells)
             if pa.types.is_string(found.type):
                 found.validate(full=True)  # Arrow itself does not look whether text is UTF-8
+            elif pa.types.is_temporal(found.type) and not in_calendar(found):
+                raise ValueError("a year outside 1 to 9999")
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise SourceDataError(
                 f"Column {self.column.name!r} holds a value that cannot be represented exactly as"
