@@ -181,6 +181,8 @@ def translated(shown: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _as_source(shown, error) from None
+    except FileNotFoundError:  # it was there when it was looked for
+        raise changed(shown) from None
     except OSError as error:
         raise ConnectorError(
             f"{shown} could not be opened: {error.strerror}.", hint="Check the file, and the right to read it."

@@ -140,6 +140,21 @@ def test_a_file_that_another_replaces_is_not_mixed_with_it(tmp_path: Path, monke
         source(path).count()
 
 
+def test_a_file_that_goes_away_meanwhile_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.db"
+    write(path, _ID, [(1,)])
+    connect = session._connect
+
+    def removing(real: str, is_whole: bool) -> sqlite3.Connection:
+        connection = connect(real, is_whole)
+        path.unlink()
+        return connection
+
+    monkeypatch.setattr(session, "_connect", removing)
+    with pytest.raises(SourceChanged):
+        source(path).count()
+
+
 def test_what_is_read_without_locks_is_compared_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     write(path, _ID, [(1,)], "wal")
