@@ -29,6 +29,8 @@ OF_KIND = {
     Kind.BOOLEAN: pa.bool_(),
 }
 _US, _US_UTC = pa.timestamp("us"), pa.timestamp("us", tz="UTC")
+_DAYS = (-719_162, 2_932_896)  # from 0001-01-01 to 9999-12-31, counted from 1970-01-01
+_DAY_US = 86_400_000_000
 Convert = Callable[[pa.Array], pa.Array]
 
 
@@ -48,6 +50,8 @@ class Mapping:
             found = cells if self.convert is None else self.convert(cells)
             if pa.types.is_string(found.type):
                 found.validate(full=True)  # Arrow itself does not look whether text is UTF-8
+            elif pa.types.is_temporal(found.type) and not in_calendar(found):
+                raise ValueError("a year outside 1 to 9999")
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise SourceDataError(
                 f"Column {self.column.name!r} holds a value that cannot be represented exactly as"
@@ -56,6 +60,15 @@ class Mapping:
                 hint="Correct the value, or write the column with another type.",
             ) from error
         return found
+
+
+def in_calendar(cells: pa.Array) -> bool:
+    """Whether all dates (date32) or moments (timestamps in microseconds) lie in the years 1 to 9999; NULLs do."""
+    is_date = pa.types.is_date32(cells.type)
+    found = pc.min_max(cells.cast(pa.int32() if is_date else pa.int64()))
+    first, last = found["min"].as_py(), found["max"].as_py()
+    unit = 1 if is_date else _DAY_US
+    return first is None or (_DAYS[0] * unit <= first and last < (_DAYS[1] + 1) * unit)
 
 
 def map_field(field: pa.Field) -> Mapping:

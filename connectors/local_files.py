@@ -90,20 +90,21 @@ class LocalFile(StoredFile):
                 digest.update(block)
         return digest.hexdigest()
 
-    def check_allowed(self) -> None:
-        """Raise SourceDenied ``source.path_forbidden`` when the resolved path lies outside ``roots``."""
-        if not self.is_allowed():
+    def check_allowed(self, opened: str | None = None) -> None:
+        """Raise SourceDenied ``source.path_forbidden`` when the resolved path lies outside ``roots``; that of
+        ``opened`` where this path has been resolved before."""
+        if not self.is_allowed(opened):
             raise SourceDenied(
                 f"{self.shown} is not below a folder that this service may read.",
                 code="source.path_forbidden",
                 hint="Move the file into an allowed folder, or add its folder to KALLA_LOCAL_ROOTS.",
             )
 
-    def is_allowed(self) -> bool:
+    def is_allowed(self, opened: str | None = None) -> bool:
         """Whether the resolved path lies below one of ``roots``."""
         if self.roots is None:
             return True
-        real = os.path.realpath(self.path)
+        real = os.path.realpath(opened or self.path)
         return any(_is_below(real, os.path.realpath(root)) for root in self.roots)
 
     def _check_regular(self, mode: int) -> None:

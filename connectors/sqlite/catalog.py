@@ -14,20 +14,22 @@ _ROWIDS = ("rowid", "_rowid_", "oid")
 _MOST_NAMES = 5_000
 _NAMES = (
     "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    " ORDER BY name LIMIT ?"
+    " AND (type = 'view' OR sql NOT LIKE 'create virtual%') ORDER BY name LIMIT ?"
 )
 
 
 @dataclass(frozen=True)
 class Table:
     """A table or view. ``rowid`` is the name by which its row numbers can be asked for, None where it has none;
-    ``order`` is the ORDER BY of its rows, "" for a view."""
+    ``order`` is the ORDER BY of its rows, "" for a view, and for a table without a key whose columns hide the row
+    number. ``is_keyed`` says that no two rows, and no NULL, can be alike in the declared key."""
 
     name: str
     kind: str
     columns: tuple[SqliteColumn, ...]
     rowid: str | None
     order: str
+    is_keyed: bool
 
     def select(self, columns: tuple[SqliteColumn, ...], where: str = "") -> str:
         """A query for these columns of its rows in order."""
@@ -70,7 +72,16 @@ def find_table(connection: sqlite3.Connection, shown: str, name: str) -> Table:
         if hidden != 1  # 2 and 3 are generated columns
     )
     rowid = _rowid(connection, name, columns) if kind == "table" else None
-    return Table(name, kind, columns, rowid, _order(kind, columns, rowid))
+    return Table(name, kind, columns, rowid, _order(kind, columns, rowid), _is_keyed(connection, name, columns))
+
+
+def _is_keyed(connection: sqlite3.Connection, name: str, columns: tuple[SqliteColumn, ...]) -> bool:
+    """SQLite lets NULLs into a primary key unless its columns are NOT NULL, as those of a table WITHOUT ROWID always
+    are, or the key is the row number itself, which needs no index."""
+    key = [one for one in columns if one.key]
+    if all(not one.column.nullable for one in key):
+        return bool(key)
+    return not any(index[3] == "pk" for index in connection.execute(f"PRAGMA index_list({quoted(name)})"))
 
 
 def _rowid(connection: sqlite3.Connection, name: str, columns: tuple[SqliteColumn, ...]) -> str | None:

@@ -6,6 +6,7 @@ stops with its column named. What was declared as nothing that is known here is 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.arrow_types import MAX_PRECISION as MAX_DIGITS
-from connectors.arrow_types import OF_KIND
+from connectors.arrow_types import OF_KIND, in_calendar
 from recipe import Column, Kind, format_cell
 
 REAL_DIGITS = 15  # that SQLite keeps of a decimal which it stores in binary
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)[A-Z _]*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_BLANKS = " \t\n\r\v\f\u00a0\u202f"  # those that ``recipe.parse_number`` allows around a number
 _TIMES = {
     "DATE": Kind.DATE,
     "DATETIME": Kind.TIMESTAMP,
@@ -123,25 +125,31 @@ def _texts(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
 
 
 def _times(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
-    return pa.array(_only(values, str), pa.string()).cast(arrow)
+    found = pa.array(_only(values, str), pa.string()).cast(arrow)
+    if not in_calendar(found):
+        raise _Misfit
+    return found
 
 
 def _decimals(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
-    return pa.array([_decimal(value) for value in values], arrow)
+    step = Decimal(1).scaleb(-arrow.scale)
+    return pa.array([_decimal(value, step) for value in values], arrow)
 
 
-def _decimal(value: Any) -> Decimal | None:
+def _decimal(value: Any, step: Decimal) -> Decimal | None:
     """A number exactly as stored; one that SQLite holds in binary by its shortest text, if that is short enough to be
-    what was put in."""
+    what was put in, and no other multiple of ``step`` would be held alike."""
     if value is None or isinstance(value, int):
         return None if value is None else Decimal(value)
     if isinstance(value, float):
         found = Decimal(repr(value))
         if not found.is_finite() or len(found.normalize().as_tuple().digits) > REAL_DIGITS:
             raise _Misfit
+        if Decimal(math.ulp(value)) >= step:
+            raise _Misfit
         return found
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        return Decimal(value.strip())
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip(_BLANKS)):
+        return Decimal(value.strip(_BLANKS))
     raise _Misfit
 
 

@@ -144,8 +144,10 @@ def failure(use: Callable[[], object]) -> ConnectorError:
         pa.array([1], pa.timestamp("ns")),
         pa.array([1], pa.time64("ns")),
         pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"], pa.binary()).buffers()),
+        pa.array([-719_528], pa.date32()),
+        pa.array([253_402_300_800], pa.timestamp("s")),
     ],
-    ids=["nanoseconds", "nano times", "no text"],
+    ids=["nanoseconds", "nano times", "no text", "year 0", "year 10000"],
 )
 def test_a_value_without_exact_form_names_its_column(tmp_path: Path, array: pa.Array) -> None:
     pq.write_table(pa.table({"id": [1], "posted at": array}), tmp_path / "t.parquet")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,19 @@ def test_a_source_is_read_once_until_it_changes(parts: Kalla, written: SourceRef
     again = for_sources(parts, written, None).left
     assert (again.total_rows, again.rows[-1]) == (51, ["A-150", None])
     assert reads == ["ledger", "ledger"]
+
+
+def test_a_commit_into_the_log_of_a_database_is_seen(parts: Kalla, data: Path) -> None:
+    with closing(sqlite3.connect(data / "books.db")) as owner:
+        owner.execute("PRAGMA journal_mode = wal")
+        owner.execute("CREATE TABLE t (id integer)")
+        owner.execute("INSERT INTO t VALUES (1)")
+        owner.commit()
+        books = SourceRef("books", "sqlite", f"sqlite://{data}/books.db?table=t")
+        assert for_sources(parts, books, None).left.rows == [["1"]]
+        owner.execute("INSERT INTO t VALUES (2)")
+        owner.commit()
+        assert for_sources(parts, books, None).left.rows == [["1"], ["2"]]
 
 
 def test_both_sides_are_analysed_once(parts: Kalla, written: SourceRef, data: Path) -> None:
