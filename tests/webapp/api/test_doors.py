@@ -311,7 +311,7 @@ def test_a_folder_shows_data_alone(client: FlaskClient, data: Path, tmp_path: Pa
     ]  # fmt: skip
 
 
-def test_names_that_no_address_can_hold_are_left_out(client: FlaskClient, data: Path, settings: Settings) -> None:
+def test_names_that_no_address_can_hold_are_left_out(client: FlaskClient, data: Path) -> None:
     (data / "a.csv").touch()
     Path(os.fsdecode(os.fsencode(data) + b"/caf\xe9.csv")).touch()
     found = client.post("/api/sources/tables", json={"uri": f"{data}/", "source_type": "csv"})
