@@ -73,14 +73,15 @@ class LocalFile(StoredFile):
             yield file  # a disk reads no further than it is asked to
 
     def neighbours(self) -> Iterator[tuple[str, str]]:
-        """Files that end as data does, by name; what a link leads out of the allowed folders is left out."""
+        """Files that end as data does, by name; what a link leads out of the allowed folders is left out, and what
+        an address cannot name."""
         self.check_allowed()
         folder = os.path.dirname(self.path)
         with self._translated():
             names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
         for name in names:
             path = os.path.join(folder, name)
-            if name.lower().endswith(_DATA) and LocalFile(path, self.roots).is_allowed():
+            if name.lower().endswith(_DATA) and _is_text(name) and LocalFile(path, self.roots).is_allowed():
                 yield name, file_uri(path)
 
     def content_hash(self) -> str:
@@ -132,6 +133,15 @@ class LocalFile(StoredFile):
 
 def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or "the name is not usable"
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name from the disk is UTF-8: other bytes come as half characters, which no address can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_below(path: str, root: str) -> bool:

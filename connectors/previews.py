@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 
 from connectors.base import Entry, Listing, Preview
+from connectors.errors import SourceDataError
 from recipe import Schema, format_cell
 
 
@@ -42,13 +43,23 @@ def files_of(neighbours: Iterable[tuple[str, str]], limit: int) -> Listing:
 
 
 def cell_rows(batch: pa.RecordBatch) -> list[list[str | None]]:
-    """The rows of a batch as cell texts (``recipe.format_cell``), NULL as None."""
-    columns = [_texts(column) for column in batch.columns]
+    """The rows of a batch as cell texts (``recipe.format_cell``), NULL as None.
+
+    Raises SourceDataError ``source.unrepresentable_value`` for dates and moments outside the years 1 to 9999.
+    """
+    columns = [_texts(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _texts(column: pa.Array) -> list[str | None]:
+def _texts(name: str, column: pa.Array) -> list[str | None]:
     if pa.types.is_string(column.type):  # a twentieth of the time of a value at a time
         texts: list[str | None] = column.to_numpy(zero_copy_only=False).tolist()
         return texts
-    return [format_cell(value) for value in column.to_pylist()]
+    try:
+        return [format_cell(value) for value in column.to_pylist()]
+    except (ValueError, OverflowError) as error:  # of Python's calendar
+        raise SourceDataError(
+            f"Column {name!r} holds a {column.type} outside the years 1 to 9999, which cannot be shown.",
+            code="source.unrepresentable_value",
+            hint="Correct the value, or write the column as text.",
+        ) from error

@@ -192,7 +192,7 @@ class Front:
 
     As Elasticsearch it has the paths and members of that product's point in time, and hands them on to the node in the
     node's own. ``statuses`` are answered first, ``cuts`` break so many answers of searches off, ``redirect`` sends
-    every caller elsewhere.
+    every caller elsewhere. ``listing`` stands for the node's own answer to what indexes there are.
     """
 
     node: int
@@ -204,6 +204,7 @@ class Front:
     statuses: list[int] = field(default_factory=list)
     cuts: int = 0
     redirect: str = ""
+    listing: dict[str, Any] | None = None
     paths: list[str] = field(default_factory=list)
     queries: list[Any] = field(default_factory=list)
 
@@ -250,6 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif told.authorization is not None and self.headers.get("Authorization") != told.authorization:
             refusal = {"error": {"type": "security_exception", "reason": f"not {self.headers.get('Authorization')}"}}
             self._answer(401, json.dumps(refusal).encode())
+        elif told.listing is not None and self.path.startswith("/_resolve/index/"):
+            self._answer(200, json.dumps(told.listing).encode())
         else:
             self._passed_on(content)
 

@@ -102,11 +102,12 @@ class CsvConnector(Connector):
         return self.preview(0, filters).total_rows
 
     def preview(self, limit: int, filters: Sequence[FilterCondition] = ()) -> Preview:
-        """Counting reads all of the file: ranges of a long one beside each other."""
+        """Counting reads all of the file: ranges of a long one beside each other, where looking for their border takes
+        no request to a store."""
         columns = self.schema()
         with self.open_snapshot() as snapshot:
-            size = int(snapshot.identity["size"])
-            splits = self.plan_splits(snapshot, max(1, min(_COUNTERS, size // _LEAST_RANGE)))
+            ranges = int(snapshot.identity["size"]) // _LEAST_RANGE if self.file.local_path is not None else 1
+            splits = self.plan_splits(snapshot, max(1, min(_COUNTERS, ranges)))
 
             def counted(split: Split) -> Preview:
                 return preview_of(columns, self.read(snapshot, split, filters), limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,20 @@ def recognised(client: Client, place: Place) -> Server:
     if _parts(number) < _parts(product.least):
         raise unsupported_version(place, product.name, number, product.least)
     return Server(product, number, str(about.get("cluster_uuid", "")))
+
+
+def resolved(place: Place, answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and kinds of an answer of ``_resolve/index``, by name. Raises ConnectorError for other answers."""
+    found = []
+    for part, kind in (("indices", "index"), ("aliases", "alias"), ("data_streams", "data stream")):
+        members = answer.get(part, [])
+        if not isinstance(members, list):
+            raise not_a_search_server(place)
+        for one in members:
+            if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+                raise not_a_search_server(place)
+            found.append((one["name"], kind))
+    return sorted(found)
 
 
 def _parts(version: str) -> tuple[int, ...]:

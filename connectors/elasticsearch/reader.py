@@ -23,7 +23,7 @@ from connectors.elasticsearch.client import Client, client, index_path
 from connectors.elasticsearch.errors import AnswerTooLarge, missing
 from connectors.elasticsearch.fields import Fields, arrow_schema, fields_of
 from connectors.elasticsearch.place import Place, place_of
-from connectors.elasticsearch.product import close_pit, open_pit, recognised, search
+from connectors.elasticsearch.product import close_pit, open_pit, recognised, resolved, search
 from connectors.elasticsearch.pushdown import queries
 from connectors.errors import ConnectorError
 from connectors.previews import cell_rows
@@ -215,9 +215,7 @@ class ElasticsearchConnector(Connector):
         with client(self._place) as server:
             recognised(server, self._place)
             found, _ = server.call("GET", "/_resolve/index/*", expand_wildcards="open")
-        kinds = {"indices": "index", "aliases": "alias", "data_streams": "data stream"}
-        names = sorted((str(one["name"]), kind) for part, kind in kinds.items() for one in found.get(part, ()))
-        shown = ((name, kind) for name, kind in names if not name.startswith("."))
+        shown = (one for one in resolved(self._place, found) if not one[0].startswith("."))
         return Listing.of((Entry(name, kind, sibling_uri(self._masked_uri, name)) for name, kind in shown), limit)
 
     def estimated_rows(self) -> int | None:

@@ -25,6 +25,7 @@ RELATION_KINDS = {
 }
 _OTHER_KINDS = {"i": "index", "I": "index", "S": "sequence", "c": "composite type", "t": "TOAST table"}
 _TID_RANGES_SINCE = 140000
+_MOST_NEIGHBOURS = 5000  # names among which the nearest are looked for
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid), c.relkind FR
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-ORDER BY 1, 2 LIMIT 5000"""
+ORDER BY 1, 2 LIMIT %s"""
 
 _COLUMNS = """
 WITH RECURSIVE walk AS (
@@ -147,7 +148,7 @@ def find_table(cursor: Any, address: PostgresAddress) -> Table:
 
 
 def _not_found(cursor: Any, address: PostgresAddress) -> SourceNotFound:
-    cursor.execute(_NEIGHBOURS)
+    cursor.execute(_NEIGHBOURS, [_MOST_NEIGHBOURS])
     known = cursor.fetchall()
     plain = {f"{schema}.{name}" for schema, name, *_ in known} | {name for _, name, visible, _ in known if visible}
     wanted = table_text(address)
@@ -162,9 +163,9 @@ def _not_found(cursor: Any, address: PostgresAddress) -> SourceNotFound:
     )
 
 
-def names(cursor: Any) -> list[tuple[str, str]]:
-    """What can be read in the database: its name as an address writes it, and its kind."""
-    cursor.execute(_NEIGHBOURS)
+def names(cursor: Any, limit: int) -> list[tuple[str, str]]:
+    """What can be read in the database, the first ``limit`` by name: its name as an address writes it, and its kind."""
+    cursor.execute(_NEIGHBOURS, [limit])
     return [
         (f"{_written(schema)}.{_written(name)}", RELATION_KINDS[kind]) for schema, name, _, kind in cursor.fetchall()
     ]

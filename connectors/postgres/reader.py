@@ -233,9 +233,9 @@ class PostgresConnector(Connector):
             return catalog.stored_bytes(cursor, catalog.find_table(cursor, self._address))
 
     def listed(self, limit: int) -> Listing:
-        """Tables and views outside the system's own schemas, at most 5,000."""
+        """Tables and views outside the system's own schemas."""
         with transaction(self._address) as cursor:
-            found = catalog.names(cursor)
+            found = catalog.names(cursor, limit + 1)
         return Listing.of((Entry(name, kind, sibling_uri(self._masked_uri, name)) for name, kind in found), limit)
 
     def declared_key(self) -> tuple[str, ...]:

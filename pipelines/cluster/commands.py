@@ -7,6 +7,7 @@ jars, so that nothing but a small file travels with a job.
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,13 +150,17 @@ def spark_environment(home: Path, bind: str) -> dict[str, str]:
 
 
 def make_spark_home(home: Path) -> None:
-    """A folder that Spark takes for its installation: our jars are its jars."""
+    """A folder that Spark takes for its installation: our jars are its jars. Parts of a cluster that start together may
+    make it at the same time, and one that is at work finds its jars all along."""
     (home / "local").mkdir(parents=True, exist_ok=True)
     (home / "work").mkdir(exist_ok=True)
     (home / "RELEASE").write_text("Spark of `make java`\n", encoding="utf-8")
-    ours = home / "jars"
-    ours.unlink(missing_ok=True)  # of other sources, where the folder was used before
-    ours.symlink_to(Path(jars.class_path("spark")[0]).parent, target_is_directory=True)
+    ours, built = home / "jars", Path(jars.class_path("spark")[0]).parent
+    if ours.is_symlink() and ours.readlink() == built:
+        return
+    link = home / f".jars-{uuid.uuid4().hex}"
+    link.symlink_to(built, target_is_directory=True)
+    link.replace(ours)  # of other sources, where the folder was used before
 
 
 def spark_master(home: Path, host: str, port: int, ui_port: int) -> Command:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,35 @@ def test_a_home_of_spark_follows_the_jars(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(jars.FOLDER_VARIABLE, str(tmp_path / name))
         commands.make_spark_home(tmp_path / "home")
         assert (tmp_path / "home" / "jars").resolve() == jar.parent
+
+
+def test_parts_that_start_together_make_one_home_of_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is at work there finds jars at every moment, whichever build they are of."""
+    builds = [tmp_path / name for name in ("old", "new")]
+    for folder in builds:
+        (folder / "kalla-spark" / "jars").mkdir(parents=True)
+        (folder / "kalla-spark" / "jars" / "some.jar").touch()
+    home, turns, ended = tmp_path / "home", itertools.cycle(builds), threading.Event()
+    monkeypatch.setattr(jars, "class_path", lambda _: [str(next(turns) / "kalla-spark" / "jars" / "*")])
+    commands.make_spark_home(home)
+    missed = []
+
+    def work() -> None:
+        while not ended.is_set():
+            if not (home / "jars" / "some.jar").exists():
+                missed.append("the jars")
+
+    with ThreadPoolExecutor(4) as pool:
+        working = pool.submit(work)
+        starting = [pool.submit(lambda: [commands.make_spark_home(home) for _ in range(100)]) for _ in range(3)]
+        try:
+            for one in starting:
+                one.result(60)
+        finally:
+            ended.set()
+        working.result(60)
+    assert missed == []
+    assert sorted(path.name for path in home.iterdir()) == ["RELEASE", "jars", "local", "work"]
 
 
 def java_home(folder: Path, text: str) -> Path:

@@ -95,6 +95,22 @@ def test_every_status_has_its_sentence(search: Front, statuses: list[int], says:
     assert says in error.message and error.code == code
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"indices": None},
+        {"indices": {"name": "a"}},
+        {"indices": ["a"]},
+        {"indices": [{"attributes": ["open"]}]},
+        {"indices": [], "aliases": [{"name": None}]},
+    ],
+)
+def test_a_listing_of_another_shape_is_no_search_servers(search: Front, answer: dict[str, object]) -> None:
+    search.listing = answer
+    with pytest.raises(ConnectorError, match="neither Elasticsearch nor OpenSearch"):
+        over(search.uri("x")).listed(10)
+
+
 def test_redirects_are_not_followed(node: SearchNode, search: Front) -> None:
     with front(node) as elsewhere:
         search.redirect = f"http://127.0.0.1:{elsewhere.port}/"

@@ -348,6 +348,17 @@ def test_a_glance_at_a_large_object_fetches_little(store: Store, big: Any, monke
         assert line.passed < 200_000
 
 
+def test_a_preview_fetches_a_large_object_once(store: Store, big: Any, monkeypatch: Any) -> None:
+    bucket, rows = big
+    monkeypatch.setattr("connectors.csv.reader._LEAST_RANGE", 1 << 18)  # worth two threads on a disk
+    size = bucket.head("big.csv")["size"]
+    with line_to(store.port) as line:
+        _through(store, monkeypatch, line.endpoint)
+        found = over(bucket, "big.csv").preview(2)
+        assert size < line.passed < size + 600_000, (line.passed, size)  # the rows, and the beginning for their layout
+    assert found.total_rows == len(rows) and found.rows == [list(row) for row in rows[:2]]
+
+
 def test_splits_are_read_at_the_same_time(big: tuple[Bucket, list[Row]]) -> None:
     bucket, rows = big
     connector = over(bucket, "big.csv")

@@ -156,6 +156,17 @@ def test_a_value_without_exact_form_names_its_column(tmp_path: Path, array: pa.A
     assert "'posted at'" in found.message
 
 
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("us", tz="UTC")])
+def test_a_day_outside_the_calendar_is_shown_by_no_preview(tmp_path: Path, kind: pa.DataType) -> None:
+    days = pa.array([-719_528], pa.int32()).cast(pa.date32())  # 0000-01-01
+    pq.write_table(pa.table({"id": [1], "posted at": days.cast(kind)}), tmp_path / "t.parquet")
+    connector = over(tmp_path / "t.parquet")
+    found = failure(lambda: connector.preview(5))
+    assert found.code == "source.unrepresentable_value"
+    assert "'posted at'" in found.message and found.hint
+    assert connector.count() == 1
+
+
 @pytest.mark.parametrize("kind", [pa.decimal256(60, 2), pa.decimal256(39, 0), pa.duration("s")])
 def test_a_type_without_exact_form_names_its_column(tmp_path: Path, kind: pa.DataType) -> None:
     pq.write_table(pa.table({"wide": pa.array([None], kind)}), tmp_path / "t.parquet")

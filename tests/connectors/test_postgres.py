@@ -134,6 +134,25 @@ def test_an_unknown_table_suggests_the_nearest(database: Database, wanted: str, 
     assert hint in caught.value.hint
 
 
+def test_a_listing_says_whether_there_are_more(database: Database) -> None:
+    numbers = ", ".join(f"v{n} int" for n in range(2))
+    for name in ("a", "b", "c"):
+        database.run(f"CREATE TABLE {name} ({numbers})")
+    source = database.source("a")
+    assert [(len(found.entries), found.complete) for found in map(source.listed, (2, 3, 4))] == [
+        (2, False), (3, True), (3, True),
+    ]  # fmt: skip
+
+
+def test_no_listing_is_cut_short_in_silence(database: Database) -> None:
+    """More than the 5,000 among which the nearest names are looked for."""
+    database.run(
+        "DO $$ BEGIN FOR n IN 1..5001 LOOP EXECUTE format('CREATE VIEW v%s AS SELECT 1 AS one', n); END LOOP; END $$"
+    )
+    found = database.source("v1").listed(5000)
+    assert (len(found.entries), found.complete) == (5000, False)
+
+
 def test_an_index_is_no_table(database: Database) -> None:
     database.run("CREATE TABLE t (id int PRIMARY KEY); CREATE SEQUENCE s")
     for name in ("t_pkey", "s"):

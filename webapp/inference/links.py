@@ -12,7 +12,7 @@ from webapp.inference.columns import EXACT, Analysis, Columns
 from webapp.inference.model import Link, Table
 from webapp.inference.profiles import profile
 from webapp.inference.references import patterns
-from webapp.inference.support import agreement
+from webapp.inference.support import agreement, companions
 
 _PROBE = 1500  # left and right rows with which links are looked for; those found are then counted on all rows
 _LEAST_SHARE = 0.05
@@ -22,6 +22,7 @@ _NAMES_SHARE = 0.85  # of the records that names alone must join to be taken for
 _MOST_LINKS = 24
 _MOST_KEYS = 6
 _KEY_PARTS = 4
+_AGREED = 0.5  # lift of amounts from which what joins the records needs no more proof
 
 
 @dataclass(frozen=True)
@@ -289,10 +290,7 @@ def _keys(numbered: _Numbered, links: Sequence[Link]) -> tuple[tuple[Link, ...],
         if not _is_reference(grown, left, right) and (shares.partners > 1.05 or shares.share < _NAMES_SHARE):
             continue
         others = [link for link in grown if not _is_counter(link, left, right)]
-        # What a running number adds shows beside pairs that the rest of the key joins: two lists of the same customers
-        # agree in their names whatever is numbered alike.
-        chance = joined(others, left, right, 4000) if 0 < len(others) < len(grown) else None
-        borne_out = agreement(joined(grown, left, right, 4000), left, right, grown, chance)
+        borne_out = _borne_out(grown, others, left, right)
         if borne_out is not None and borne_out < 0.1 and len(others) < len(grown):
             continue
         plainness = 1 - 0.02 * len(grown) - 0.01 * sum(link.op != "eq" for link in grown)
@@ -300,6 +298,22 @@ def _keys(numbered: _Numbered, links: Sequence[Link]) -> tuple[tuple[Link, ...],
     scored.sort(key=lambda item: -item[0])
     keys = [key for _, key in scored]
     return tuple(key for at, key in enumerate(keys) if not any(set(other) <= set(key) for other in keys[:at]))
+
+
+def _borne_out(key: Sequence[Link], others: Sequence[Link], left: Columns, right: Columns) -> float | None:
+    """How much more the records that a key joins agree than others do; None where nothing can be compared. ``others``
+    are its links without running numbers.
+
+    What a running number adds shows beside pairs that the rest of the key joins: two lists of the same customers agree
+    in their names whatever is numbered alike. Where the rest alone joins equal amounts, as the equal instalments of an
+    invoice, it is the rest that is borne out, and nothing is left for the number to add.
+    """
+    pairs = joined(key, left, right, 4000)
+    if not 0 < len(others) < len(key):
+        return agreement(pairs, left, right, key)
+    rest = joined(others, left, right, 4000)
+    agreed = [found.lift for found in companions(rest, left, right, others) if found.kind == "amount"]
+    return agreement(pairs, left, right, key, None if max(agreed, default=0.0) >= _AGREED else rest)
 
 
 def _is_reference(key: Sequence[Link], left: Columns, right: Columns) -> bool:

@@ -70,7 +70,7 @@ class Held:
         threading.Thread(target=self._beat, name="kalla-chat-lease", daemon=True).start()
 
     def _beat(self) -> None:
-        renewed = time.monotonic()
+        renewed, failing = time.monotonic(), False
         while not self._over.wait(STOP_SECONDS):
             try:
                 if self.app.chats.should_stop(self.session.session_id, self.holder):
@@ -78,8 +78,11 @@ class Held:
                 if time.monotonic() - renewed >= BEAT_SECONDS:
                     renewed = time.monotonic()
                     self.app.chats.renew(self.session.session_id, self.holder, LEASE_SECONDS)
+                failing = False
             except KallaError as error:
-                log.warning("the lease of conversation %s: %s", self.session.session_id, error.code)
+                if not failing:  # said once until it works again: a beat is short, and an outage is not
+                    log.warning("the lease of conversation %s: %s", self.session.session_id, error.code)
+                failing = True
 
     def close(self) -> None:
         """Give the session back."""

@@ -73,7 +73,11 @@ def look_ahead(app: Kalla, left: SourceRef, right: SourceRef | None = None) -> N
         finally:
             _AHEAD.release()
 
-    threading.Thread(target=work, name="kalla-look-ahead", daemon=True).start()
+    try:
+        threading.Thread(target=work, name="kalla-look-ahead", daemon=True).start()
+    except BaseException:
+        _AHEAD.release()  # no thread came to do it
+        raise
 
 
 class _Kept:

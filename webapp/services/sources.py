@@ -176,12 +176,12 @@ def list_tables(app: Kalla, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _may_be_named(app: Kalla, uri: str) -> bool:
-    """Whether a listed file is one that sources may read; what else is listed lies where its place does."""
-    if infer_type(uri) not in ("csv", "parquet"):
-        return True
+    """Whether a listed file is one that sources may read, by a name that an address may hold; what else is listed lies
+    where its place does."""
     try:
-        check_files(app.settings, parse_uri("parquet", uri))
-    except ServiceError:
+        if infer_type(uri) in ("csv", "parquet"):
+            check_files(app.settings, parse_uri("parquet", uri))
+    except KallaError:
         return False
     return True
 

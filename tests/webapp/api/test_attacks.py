@@ -348,6 +348,7 @@ def test_a_link_that_moves_between_check_and_opening_opens_nothing(
     link.symlink_to(data / "good.csv")
     client.post("/api/sources", json={"alias": "x", "uri": str(link), "source_type": "csv"})
     assert client.get("/api/sources/x/preview").json["rows"] == [["1"]]
+    (data / "good.csv").write_text("id\n1\n2\n")  # what was seen of the file does not answer any more
     os.mkfifo(data / "pipe")
     elsewhere = outside / "a.csv" if target == "file" else data / "pipe"
     real_open = os.open

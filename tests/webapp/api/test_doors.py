@@ -6,12 +6,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +21,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from connectors import bucket_of
+from connectors.base import Entry, Listing
+from connectors.csv.reader import CsvConnector
 from pipelines.cli.app import call
 from recipe import mask_uri
 from tests.bigquery_server import BigQuery, bigquery_server
@@ -305,6 +309,22 @@ def test_a_folder_shows_data_alone(client: FlaskClient, data: Path, tmp_path: Pa
     assert [(e["name"], e["kind"]) for e in found["tables"]] == [
         ("a.csv", "csv"), ("b.CSV.gz", "csv"), ("c.parquet", "parquet"),
     ]  # fmt: skip
+
+
+def test_names_that_no_address_can_hold_are_left_out(client: FlaskClient, data: Path) -> None:
+    (data / "a.csv").touch()
+    Path(os.fsdecode(os.fsencode(data) + b"/caf\xe9.csv")).touch()
+    found = client.post("/api/sources/tables", json={"uri": f"{data}/", "source_type": "csv"})
+    assert [entry["name"] for entry in found.json["tables"]] == ["a.csv"]
+
+
+def test_objects_that_no_address_can_name_are_left_out(
+    client: FlaskClient, in_gs: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [Entry(name, "csv", f"{in_gs.above}{quote(name)}") for name in ("a\0.csv", "t.csv")]
+    monkeypatch.setattr(CsvConnector, "listed", lambda self, limit: Listing.of(entries, limit))
+    found = client.post("/api/sources/tables", json={"uri": in_gs.above, "source_type": "csv"})
+    assert [entry["name"] for entry in found.json["tables"]] == ["t.csv"]
 
 
 @pytest.mark.parametrize(

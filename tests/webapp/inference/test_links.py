@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from recipe import Kind
 from tests.webapp.inference.tables import ledgers, table
 from webapp.inference import Table, analyse, profile
@@ -118,3 +120,27 @@ def test_running_numbers_of_samples_are_no_key() -> None:
         ("payment", "payer", "payer_name", "paid", "reference"), kinds, rights, total_rows=100_000, is_whole=False
     )
     assert [(link.left_col, link.right_col) for link in analyse(left, right).keys[0]] == [("invoice", "reference")]
+
+
+def numbered_within(amounts: int) -> tuple[Table, Table]:
+    """Invoices in two to six instalments on both sides; ``amounts`` are so many different ones within an invoice."""
+    draw = random.Random(2)
+    names = [f"{a} {b}" for a in "Meyer Schulz Becker Wolf".split() for b in "GmbH Handel Bau Druck".split()]
+    columns: dict[str, list[str]] = {"invoice": [], "instalment": [], "customer": [], "amount": []}
+    for number in draw.sample(range(1_000_000), 200):
+        customer, due = draw.choice(names), [f"{draw.randrange(100, 9_999_999) / 100:.2f}" for _ in range(amounts)]
+        for part in range(draw.randrange(2, 7)):
+            for name, cell in zip(
+                columns, (f"INV-{number:06}", str(part + 1), customer, due[part % amounts]), strict=True
+            ):
+                columns[name].append(cell)
+    named = dict(zip(("inv_ref", "rate_no", "client", "rate"), columns.values(), strict=True))
+    return table(columns), table(named)
+
+
+@pytest.mark.parametrize("amounts", [1, 6])
+def test_a_number_within_an_invoice_is_part_of_its_key(amounts: int) -> None:
+    """Also where all instalments of an invoice are the same amount, so that none says which of them is meant."""
+    found = analyse(*numbered_within(amounts))
+    key = {(link.left_col, link.right_col) for link in found.keys[0]}
+    assert key == {("invoice", "inv_ref"), ("instalment", "rate_no")}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections import OrderedDict
+
 import pytest
 
 from webapp.context import Kalla
@@ -42,3 +46,42 @@ def test_the_address_is_the_one_that_the_conversation_asks_for(parts: Kalla, mon
     upload = Upload.new(chat.create(parts)["session_id"], "left.csv")
     looking_ahead.arrived(parts, upload)
     assert found[0].uri == upload.uri(parts.settings.uploads_bucket) and found[0].filters == ()
+
+
+def test_a_shortcut_that_fails_fails_nobody(
+    parts: Kalla, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(insight, "look_ahead", fails)
+    monkeypatch.setattr(logging.getLogger("webapp"), "propagate", True)
+    looking_ahead.arrived(parts, Upload.new(chat.create(parts)["session_id"], "left.csv"))
+    (record,) = [record for record in caplog.records if record.name == looking_ahead.__name__]
+    assert record.exc_info is not None and record.exc_info[0] is RuntimeError
+
+
+def test_a_thread_that_cannot_start_takes_no_place(parts: Kalla, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    places = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(insight, "_AHEAD", places)
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    with pytest.raises(RuntimeError):
+        insight.look_ahead(parts, SourceRef("left.csv", "csv", "/nowhere/left.csv"))
+    assert places.acquire(blocking=False)
+
+
+def test_few_files_and_conversations_are_kept_in_mind(
+    parts: Kalla, asked: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: OrderedDict[str, dict[str, Upload | None]] = OrderedDict()
+    monkeypatch.setattr(looking_ahead, "_LINKS", known)
+    monkeypatch.setattr(looking_ahead, "_MOST_CONVERSATIONS", 2)
+    sessions = [chat.create(parts)["session_id"] for _ in range(3)]
+    for session in sessions:
+        for number in range(12):
+            looking_ahead.arrived(parts, Upload.new(session, f"{number}.csv"))
+    assert list(known) == sessions[1:] and [len(files) for files in known.values()] == [8, 8]
+    assert asked[-12:] == [["0.csv"], ["0.csv", "1.csv"], *([f"{number}.csv"] for number in range(2, 12))]
