@@ -43,7 +43,8 @@ def _begin(app: Kalla, upload: Upload) -> None:
     there = _note(upload, upload)
     wanted = there if len(there) == 2 and upload in there else [upload]
     bucket = app.settings.uploads_bucket
-    insight.look_ahead(app, *(insight.SourceRef(f.filename, f.source_type, f.uri(bucket)) for f in wanted))
+    # A file's name may be none that a source can have; what is found does not depend on it.
+    insight.look_ahead(app, *(insight.SourceRef("upload", f.source_type, f.uri(bucket)) for f in wanted))
 
 
 def _note(upload: Upload, there: Upload | None) -> list[Upload]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from collections import OrderedDict
@@ -18,7 +19,9 @@ from webapp.services.insight import SourceRef
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The names of what is looked at ahead, call by call."""
     found: list[list[str]] = []
-    monkeypatch.setattr(insight, "look_ahead", lambda app, *refs: found.append([ref.alias for ref in refs]))
+    monkeypatch.setattr(
+        insight, "look_ahead", lambda app, *refs: found.append([ref.uri.rpartition("/")[2] for ref in refs])
+    )
     return found
 
 
@@ -46,6 +49,18 @@ def test_the_address_is_the_one_that_the_conversation_asks_for(parts: Kalla, mon
     upload = Upload.new(chat.create(parts)["session_id"], "left.csv")
     looking_ahead.arrived(parts, upload)
     assert found[0].uri == upload.uri(parts.settings.uploads_bucket) and found[0].filters == ()
+
+
+def test_any_name_of_a_file_will_do(parts: Kalla) -> None:
+    upload = Upload.new(chat.create(parts)["session_id"], "Bank, März (2).csv")
+    text = io.BytesIO(b"id,amount\n1,2.50\n")
+    parts.objects.write(upload, text.read, None)
+    looking_ahead.arrived(parts, upload)
+    ref = SourceRef("bank", "csv_upload", upload.uri(parts.settings.uploads_bucket))
+    assert insight.for_sources(parts, ref, None).left.rows == [["1", "2.50"]]
+    for thread in threading.enumerate():
+        if thread.name == "kalla-look-ahead":
+            thread.join(30)  # what goes wrong in it fails the test
 
 
 def test_a_shortcut_that_fails_fails_nobody(
