@@ -47,13 +47,15 @@ export function send(file, address, progress, started, method = "PUT") {
 
 export const isWorkbook = (file) => /\.xlsx$/i.test(file.name);
 
-// The upload that a sheet of a workbook becomes. Of several sheets one is asked for in `box`, and the file sent again.
-export async function sendWorkbook(file, box, progress, started, session = ownSession) {
+// The upload that a sheet of a workbook becomes. Of several sheets one is asked for in `box`, if the file is still
+// wanted by then, and the file sent again.
+export async function sendWorkbook(file, box, progress, started, session = ownSession, isWanted = () => true) {
   const post = async (sheet) => {
     const asked = new URLSearchParams({ filename: file.name, session_id: session, ...(sheet && { sheet }) });
     return JSON.parse(await send(file, `/api/uploads/workbook?${asked}`, progress, started, "POST"));
   };
   const listed = await post("");
+  if (!isWanted()) throw new Error("Taken away.");
   if (listed.upload) return listed.upload;
   return (await post(await chosen(listed.sheets, file.name, box))).upload;
 }
@@ -130,7 +132,7 @@ async function upload(input) {
   try {
     checkKind(file);
     if (isWorkbook(file)) {
-      const sheet = await sendWorkbook(file, state, say);
+      const sheet = await sendWorkbook(file, state, say, undefined, ownSession, isLast);
       if (!isLast()) return;
       target.value = sheet.s3_uri;
       told.textContent = `${sheet.filename}: ${sheet.row_count.toLocaleString("en")} records, ${sheet.columns.length} columns.`;
