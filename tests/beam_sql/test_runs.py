@@ -98,6 +98,17 @@ def whole_evidence_of_hard_rows(folder: Path, shared: ClusterOptions) -> None:
         same_evidence(place / "out", place / "vectorized")
 
 
+def same_by_both(
+    folder: Path, sql: str, left: dict[str, Any], right: dict[str, Any], shared: ClusterOptions
+) -> dict[str, Any]:
+    """Two CSVs by both engines, beam-sql's evidence in ``out``; the same evidence. The other engine's outcome."""
+    sides = [source(write_csv(folder / f"{n}.csv", t), ["id"]) for n, t in (("left", left), ("right", right))]
+    beam(document(sql, *sides), folder / "out", engine="beam-sql", cluster=shared)
+    outcome = drive(document(sql, *sides), folder / "vectorized")
+    same_evidence(folder / "out", folder / "vectorized")
+    return outcome
+
+
 def texts_of_two_files(folder: Path, shared: ClusterOptions) -> None:
     """CSVs whose texts are read as numbers and dates, with expressions for keys and one text that is no number."""
     folder.mkdir()
@@ -108,21 +119,15 @@ def texts_of_two_files(folder: Path, shared: ClusterOptions) -> None:
         " ON normalize_ref(l.ref) = normalize_ref(r.ref) AND tolerance_match(l.amount, r.amount, 0.01)"
         " AND date_within(l.on, r.on, 2) AND l.amount > 0"
     )
-    sides = [source(write_csv(folder / f"{n}.csv", t), ["id"]) for n, t in (("left", left), ("right", right))]
-    beam(document(sql, *sides), folder / "out", engine="beam-sql", cluster=shared)
-    outcome = drive(document(sql, *sides), folder / "vectorized")
-    same_evidence(folder / "out", folder / "vectorized")
+    outcome = same_by_both(folder, sql, left, right, shared)
     assert outcome["matched_count"] == 2 and outcome["reasons"]["left"]["unparseable"] == 1
 
 
 def sides_without_rows(folder: Path, shared: ClusterOptions) -> None:
     folder.mkdir()
-    columns = {"id": [], "amount": []}
-    sides = [source(write_csv(folder / f"{n}.csv", columns), ["id"]) for n in ("left", "right")]
+    columns: dict[str, Any] = {"id": [], "amount": []}
     sql = "SELECT l.id FROM left_src l JOIN right_src r ON l.id = r.id AND l.amount <> r.amount"
-    beam(document(sql, *sides), folder / "out", engine="beam-sql", cluster=shared)
-    drive(document(sql, *sides), folder / "vectorized")
-    same_evidence(folder / "out", folder / "vectorized")
+    same_by_both(folder, sql, columns, columns, shared)
 
 
 def passes_put_together(folder: Path, shared: ClusterOptions) -> None:
@@ -136,10 +141,7 @@ def passes_put_together(folder: Path, shared: ClusterOptions) -> None:
         " UNION ALL SELECT l.id, r.id FROM left_src l, right_src r WHERE l.iban = r.iban AND l.amount = r.amount"
         " UNION ALL SELECT l.id, r.id FROM left_src l JOIN right_src r ON upper(l.ref) = r.ref"
     )
-    sides = [source(write_csv(folder / f"{n}.csv", t), ["id"]) for n, t in (("left", left), ("right", right))]
-    beam(document(sql, *sides), folder / "out", engine="beam-sql", cluster=shared)
-    outcome = drive(document(sql, *sides), folder / "vectorized")
-    same_evidence(folder / "out", folder / "vectorized")
+    outcome = same_by_both(folder, sql, left, right, shared)
     found = [(row["_left_row"], row["_right_row"]) for row in read_set(folder / "out", "matched")]
     assert sorted(found) == [([1], [1]), ([2], [2]), ([4], [4]), ([4], [4])]  # texts that differ are not equal
     assert len(manifest(folder / "out")["plan"]["sql"]) == outcome["matched_count"] == 4

@@ -45,6 +45,16 @@ def source(path: Path, table: str = "t", **access: Any) -> Connector:
     return connector_for(SqliteSource(alias="a", uri=uri, primary_key=("id",)), **access)
 
 
+def assert_stops(path: Path, declared: str, literal: str) -> None:
+    """A run and a preview over a column that holds this beside a NULL end with the code."""
+    execute(path, f"CREATE TABLE t (id {declared})", f"INSERT INTO t VALUES (NULL), ({literal})")
+    for reads in (read_rows, lambda connector: connector.preview(5)):
+        with pytest.raises(SourceDataError) as caught:
+            reads(source(path))
+        assert caught.value.code == "source.unrepresentable_value" and caught.value.hint
+        assert "'id'" in caught.value.message or "UTF-8" in caught.value.message
+
+
 def execute(path: Path, *statements: str) -> None:
     connection = sqlite3.connect(path)
     for statement in statements:
@@ -171,12 +181,7 @@ def test_values(tmp_path: Path, declared: str, literal: str, found: object) -> N
     ],
 )
 def test_what_has_no_exact_form_stops(tmp_path: Path, declared: str, literal: str) -> None:
-    execute(tmp_path / "a.db", f"CREATE TABLE t (id {declared})", f"INSERT INTO t VALUES (NULL), ({literal})")
-    with pytest.raises(SourceDataError) as caught:
-        read_rows(source(tmp_path / "a.db"))
-    assert caught.value.code == "source.unrepresentable_value"
-    assert caught.value.hint
-    assert "'id'" in caught.value.message or "UTF-8" in caught.value.message
+    assert_stops(tmp_path / "a.db", declared, literal)
 
 
 # --- tables of every sort ------------------------------------------------------------------------------
