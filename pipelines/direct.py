@@ -29,9 +29,10 @@ class _Options(PipelineOptions):
 
 def run(build: Callable[[Pipeline], None], workers: int = _CORES) -> None:
     """Build a graph and run it to its end, on all cores. Raises what a step raised, in whatever form Beam gives it."""
-    # FnApiRunner by name: the switch called DirectRunner may choose Prism, a binary that Beam would download.
+    # FnApiRunner by name: the switch called DirectRunner may choose Prism, a binary that Beam would download. In
+    # memory: its workers are threads either way, and what they exchange need not go through sockets.
     options = _Options(
-        [f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading", "--no_pipeline_type_check"]
+        [f"--direct_num_workers={workers}", "--direct_running_mode=in_memory", "--no_pipeline_type_check"]
     )
     pipeline = Pipeline(runner=FnApiRunner(), options=options)
     build(pipeline)
