@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
+from webapp.db.models import VERSION_TABLE
 from webapp.errors import SettingsError
 from webapp.locks import locked
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _FOLDER = Path(__file__).with_name("migrations")
+# Files are v0001_what_it_does.py, and hold the revision "0001".
+NEWEST = max(path.name for path in (_FOLDER / "versions").glob("v*.py"))[1:5]
 _ADVISORY_LOCK = 0x6B616C6C61  # "kalla" in ASCII
 _ONE_AT_A_TIME = threading.Lock()  # alembic keeps the migration at work in a global
 
@@ -36,8 +40,13 @@ def postgres(engine: Engine) -> None:
         upgrade(connection)
 
 
-def upgrade(connection: Connection, revision: str = "head") -> None:
+def upgrade(connection: Connection, revision: str = NEWEST) -> None:
     """Run what is missing up to ``revision``, inside the transaction of ``connection``."""
+    if _revision(connection) == revision:
+        return
+    from alembic import command  # a quarter of a second, which a start with nothing to do need not take
+    from alembic.util import CommandError
+
     try:
         command.upgrade(configuration(connection), revision)
     except CommandError:
@@ -46,8 +55,17 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
         ) from None
 
 
+def _revision(connection: Connection) -> str | None:
+    """What the database is at; None for a new one."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our constant
+
+
 def configuration(connection: Connection) -> Config:
     """What alembic needs to know; there is no alembic.ini."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
