@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 5 --timeout 120
+SAMPLE := docs/sample/invoice-payment-match.json
 OUT ?= out/sample
 
 .PHONY: help setup run test servers lint format types check bench clean java cluster spark
@@ -27,10 +28,12 @@ $(STAMP): setup.py requirements.lock
 	$(BIN)/python -m compileall -q recipe udfs connectors pipelines webapp
 	@touch $(STAMP)
 
-run: $(STAMP) ## reconcile the bundled sample, then serve the app on http://127.0.0.1:3000 (ONCE=1 ends before)
-	$(BIN)/kalla run docs/sample/invoice-payment-match.json --output $(OUT) --overwrite
-ifndef ONCE
-	KALLA_LOCAL_ROOTS="$${KALLA_LOCAL_ROOTS:-$(CURDIR)/docs/sample}" $(BIN)/kalla serve --sample docs/sample
+run: $(STAMP) ## reconcile the bundled sample while the app starts on http://127.0.0.1:3000 (ONCE=1: without the app)
+ifdef ONCE
+	$(BIN)/kalla run $(SAMPLE) --output $(OUT) --overwrite
+else
+	KALLA_LOCAL_ROOTS="$${KALLA_LOCAL_ROOTS:-$(CURDIR)/docs/sample}" \
+		$(BIN)/kalla serve --sample docs/sample --first $(SAMPLE) --output $(OUT)
 endif
 
 java: ## build the Java side (functions for Beam SQL, class paths of Flink and Spark) into ~/.cache/kalla

@@ -19,19 +19,28 @@ _FOLDER = click.Path(path_type=Path)
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of sample recipes, stored where nothing is stored yet.",
 )
-def serve(port: int | None, bind_host: str | None, staging_path: Path | None, sample: Path | None) -> int:
+@click.option("--first", metavar="RECIPE", help="Reconcile this recipe while the app starts, and show the result.")
+@click.option("--output", metavar="DIR", help="The folder for its evidence, as kalla run takes it; replaced if there.")
+def serve(
+    port: int | None, bind_host: str | None, staging_path: Path | None, sample: Path | None,
+    first: str | None, output: str | None,
+) -> int:  # fmt: skip
     """Serve pages and API. Without WORKER_URL and NATS_URL a runner is started beside it and kept alive."""
     from webapp.app_server import serve_app
     from webapp.listening import check_address
-    from webapp.serve import Together, is_alone
+    from webapp.serve import Together, is_alone, say_where
     from webapp.settings import Settings
 
     environment = _environment(PORT=port, BIND_HOST=bind_host, STAGING_PATH=staging_path)
     settings = Settings.from_environment(environment)
+    if first is not None and not is_alone(settings):
+        raise click.UsageError("--first needs an app that starts its own runner: without WORKER_URL and NATS_URL.")
+    if output is not None and first is None:
+        raise click.UsageError("--output is for the evidence of --first.")
     check_address(settings.bind_host, settings.port)
-    click.echo(f"Kalla: http://{settings.bind_host}:{settings.port}", err=True)
     if is_alone(settings):
-        return Together(settings, environment, sample).run()
+        return Together(settings, environment, sample, _run(first, output)).run()
+    say_where(settings)
     serve_app(settings, sample)
     return 0
 
@@ -57,6 +66,13 @@ def runner(
     )  # fmt: skip
     serve_runner(Settings.from_environment(environment))
     return 0
+
+
+def _run(recipe: str | None, output: str | None) -> list[str]:
+    """The command that reconciles ``recipe``; nothing without one."""
+    if recipe is None:
+        return []
+    return ["run", recipe, "--overwrite", *([] if output is None else ["--output", output])]
 
 
 def _environment(**given: object) -> dict[str, str]:

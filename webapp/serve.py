@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+import click
 
 from webapp.app_server import CANNOT_START, DATABASE_SECONDS, STOP_SECONDS, serve_app
 from webapp.listening import free_port
@@ -21,6 +23,7 @@ _RESTART_SECONDS = 1.0
 _START_SECONDS = DATABASE_SECONDS + 10.0
 _RUNNER_STOP_SECONDS = 100.0  # its own drain time and last callbacks, see webapp.runner.serving
 _POLL_SECONDS = 0.2
+_GIVES_WAY = 10  # nice: the page comes before the result
 _NOT_FOR_THE_RUNNER = {"DATABASE_URL", "KALLA_ACCESS_TOKEN", "KALLA_SECRET_KEY", "ANTHROPIC_API_KEY"}
 # Each thread of the app would get a heap of its own from the C library, and keep there what it once needed.
 _MEMORY = {"MALLOC_ARENA_MAX": "2"}
@@ -32,6 +35,11 @@ def serve_runner(settings: Settings) -> None:
     from webapp.runner.serving import RunnerServer
 
     RunnerServer(settings).run()
+
+
+def say_where(settings: Settings) -> None:
+    """The address of the pages, for the person at the terminal."""
+    click.echo(f"Kalla: http://{settings.bind_host}:{settings.port}", err=True)
 
 
 @dataclass
@@ -64,13 +72,16 @@ class _Child:
             self.process.terminate()
 
     def wait(self, seconds: float) -> None:
-        if self.process is None:
-            return
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if self.process is not None:
+            _wait(self.process, seconds)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @dataclass
@@ -81,29 +92,51 @@ class Together:
     settings: Settings
     environment: Mapping[str, str]
     sample: Path | None = None
+    first: Sequence[str] = ()
     stopped: bool = False
 
     def run(self) -> int:
-        """Until a stop signal; the app's exit status if it cannot start."""
+        """Until a stop signal; the app's exit status if it cannot start, that of ``first`` if it fails.
+
+        ``first`` are arguments of a ``kalla`` command that runs once, while the two start.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         runner, app = self._children()
-        runner.keep_up()
         app.keep_up()
+        runner.keep_up()
+        first = self._first()
         try:
             while not self.stopped:
                 if (status := app.failed_to_start()) is not None:
                     return status
+                if first is not None and (ended := first.poll()) is not None:
+                    if ended:
+                        return ended if ended > 0 else 128 - ended
+                    first = None
+                    say_where(self.settings)  # what it printed stands above by now
                 app.keep_up()
                 runner.keep_up()
                 time.sleep(_POLL_SECONDS)
         finally:
+            if first is not None and first.poll() is None:
+                first.terminate()
+                _wait(first, STOP_SECONDS)
             # The app first: it takes no new runs, and the runner's last callbacks wait in its outbox.
             for child in (app, runner):
                 child.stop()
             app.wait(STOP_SECONDS + 5)
             runner.wait(_RUNNER_STOP_SECONDS)
         return 0
+
+    def _first(self) -> subprocess.Popen[bytes] | None:
+        say_where(self.settings)
+        if not self.first:
+            return None
+        command = [sys.executable, "-P", "-m", "pipelines.cli", *self.first]
+        process = subprocess.Popen(command, env=dict(self.environment), stdin=subprocess.DEVNULL)
+        os.setpriority(os.PRIO_PROCESS, process.pid, _GIVES_WAY)
+        return process
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True

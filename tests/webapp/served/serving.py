@@ -106,12 +106,17 @@ def until(ask: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 
 
 @contextlib.contextmanager
 def served(
-    folder: Path, sample: Path = SAMPLE, port: int | None = None, within: Sequence[str] = (), **environment: str
+    folder: Path,
+    sample: Path = SAMPLE,
+    port: int | None = None,
+    within: Sequence[str] = (),
+    options: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[Served]:
     """A started ``kalla serve`` that answers; stopped, with everything it started, at the end. ``within`` is a command
     that becomes it, such as one that mounts a disk first."""
     port = port or free_port()
-    command = [*within, *_KALLA, "serve", "--port", str(port), "--sample", str(sample)]
+    command = [*within, *_KALLA, "serve", "--port", str(port), "--sample", str(sample), *options]
     with started(command, folder, **{"KALLA_LOCAL_ROOTS": str(sample), **environment}) as process:
         found = Served(process, port, folder)
         until(lambda: found.call("GET", "/health")[0], lambda status: status == 200, 90)

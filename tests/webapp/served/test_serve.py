@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli.exits import INVALID
 from pipelines.evidence import Evidence, verify
 from tests.servers import free_port
-from tests.webapp.served.serving import Served, served, until
+from tests.webapp.served.serving import SAMPLE, Served, served, until
 from webapp.app_server import CANNOT_START
 
 RUNNER, APP, RUN = ("webapp.serve", "runner"), ("webapp.serve", "app"), ("pipelines.process",)
@@ -153,3 +154,24 @@ def test_an_app_that_cannot_start_says_why_and_ends(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120)
     assert ended.returncode == CANNOT_START
     assert "[database.unavailable]" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_first_recipe_is_reconciled_while_the_app_starts(tmp_path: Path) -> None:
+    """As ``make run`` does: the page does not wait for the result, and the address stands below it."""
+    options = ("--first", str(SAMPLE / "invoice-payment-match.json"), "--output", str(tmp_path / "evidence"))
+    with served(tmp_path, options=options) as kalla:
+        until(lambda: (tmp_path / "serve.log").read_text().count(f"Kalla: {kalla.url}"), lambda said: said == 2, 60)
+        found = Evidence(tmp_path / "evidence").manifest["counts"]
+        assert counts(found) == TRUTH
+        assert verify(tmp_path / "evidence").ok
+        assert kalla.ended(kalla.submit())["status"] == "completed"
+    words = (tmp_path / "serve.log").read_text()
+    assert words.index("matched") < words.rindex("Kalla: http")
+
+
+def test_a_first_recipe_that_fails_ends_the_app_with_its_status(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", str(free_port()), "--first", "none.json"]
+    variables = {**os.environ, "STAGING_PATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == INVALID
+    assert "recipe.not_found" in ended.stderr and "Traceback" not in ended.stderr
