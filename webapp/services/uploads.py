@@ -147,7 +147,7 @@ def look(app: Kalla, upload: Upload) -> dict[str, Any]:
     try:
         opened = open_source(app, upload.source_type, upload.uri(app.settings.uploads_bucket))
         with opened.told():
-            found = first_rows(opened, SAMPLE_ROWS)
+            found = first_rows(app, opened, SAMPLE_ROWS)
     except KallaError as error:
         raise _translated(error, upload) from None
     names = [column.name for column in found.columns]
