@@ -51,7 +51,7 @@ class Findings:
 
         Raises what ``find`` raises; errors are not kept.
         """
-        folder, key = settings.staging_path / FINDINGS, (str(settings.staging_path), *key)
+        key = (str(settings.staging_path), *key)
         mine: Future[Any] = Future()
         with self._lock:
             found = self._known(key)
@@ -63,7 +63,7 @@ class Findings:
             except TimeoutError:
                 return find()
         try:
-            value = self._shared(folder, key, find, worth_keeping)
+            value = self._shared(settings, key, find, worth_keeping)
         except BaseException as error:
             self._forget(key, mine)
             mine.set_exception(error)
@@ -93,17 +93,25 @@ class Findings:
 
     # --- files -----------------------------------------------------------------------------------------
 
+    def change(self, settings: Settings, key: Sequence[str], how: Callable[[Any], Any]) -> Any:
+        """What ``how`` makes of what stands in the file of the key, None where nothing does; kept in its place. Of
+        several processes one changes it at a time."""
+        place = self._place(settings, (str(settings.staging_path), *key))
+        if place is None:
+            return how(None)
+        path, lock = place
+        with _turn(lock):
+            value = how(_read(path))
+            self._store(path, value)
+            return value
+
     def _shared(
-        self, folder: Path, key: tuple[str, ...], find: Callable[[], Any], worth_keeping: Callable[[Any], bool]
+        self, settings: Settings, key: tuple[str, ...], find: Callable[[], Any], worth_keeping: Callable[[Any], bool]
     ) -> Any:
-        digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
-        path = folder / f"{self._name}-{digest}"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(folder / f"{digest[:2]}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            log.warning("findings cannot be shared: %s", error.strerror)
+        place = self._place(settings, key)
+        if place is None:
             return find()
+        path, lock = place
         with _turn(lock):
             value = _read(path)
             if value is None:
@@ -111,6 +119,18 @@ class Findings:
                 if worth_keeping(value):
                     self._store(path, value)
             return value
+
+    def _place(self, settings: Settings, key: tuple[str, ...]) -> tuple[Path, int] | None:
+        """The file of a key, and a descriptor of its lock; None where there can be none."""
+        folder = settings.staging_path / FINDINGS
+        digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(folder / f"{digest[:2]}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            log.warning("findings cannot be shared: %s", error.strerror)
+            return None
+        return folder / f"{self._name}-{digest}", lock
 
     def _store(self, path: Path, value: Any) -> None:
         data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)

@@ -46,7 +46,7 @@ def presign(app: Kalla, body: Mapping[str, Any], base_url: str = "") -> dict[str
         token = _tokens(app).dumps([upload.session_id, upload.upload_id, upload.filename])
         link = f"{base_url.rstrip('/')}/api/uploads/{upload.upload_id}/content?token={token}"
     note(app, "upload.presign", upload.upload_id, filename=filename)
-    looking_ahead.link_given(upload)
+    looking_ahead.link_given(app.settings, upload)
     return {
         "upload_id": upload.upload_id,
         "presigned_url": link,

@@ -129,3 +129,14 @@ def test_a_thread_that_waits_gets_the_error_of_the_one_it_waits_for(
         assert begun.wait(10)
         second = pool.submit(known.once, settings, ("a",), Find())
         assert isinstance(first.exception(), ValueError) and isinstance(second.exception(), ValueError)
+
+
+def test_a_note_is_changed_by_one_at_a_time(settings: Settings, process: Callable[[], Findings]):
+    def one_more(before: int | None) -> int:
+        time.sleep(0.01)
+        return (before or 0) + 1
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda _: process().change(settings, ("a",), one_more), range(12)))
+    assert sorted(counts) == list(range(1, 13))
+    assert process().change(settings, ("b",), one_more) == 1
