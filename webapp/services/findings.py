@@ -133,7 +133,11 @@ class Findings:
         return folder / f"{self._name}-{digest}", lock
 
     def _store(self, path: Path, value: Any) -> None:
-        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        except RuntimeError:  # a part of it that another thread is at work with has grown meanwhile
+            log.info("a finding is not kept for other processes: it is in use")
+            return
         if len(data) > _MOST_BYTES:
             return
         draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
