@@ -12,7 +12,6 @@ import gc
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -29,7 +28,6 @@ from recipe import KallaError
 from webapp.errors import ServiceError
 from webapp.listening import end_with
 from webapp.locks import locked
-from webapp.readable import FINDINGS
 from webapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,7 +50,6 @@ def serve_app(settings: Settings, sample: Path | None = None) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # see webapp.web.metrics; before the library is imported
         import webapp.app  # noqa: F401  # for the processes that are forked from this one
 
-        shutil.rmtree(settings.staging_path / FINDINGS, ignore_errors=True)  # of another version, perhaps
         _settle()
         _serve(settings, sample, Path(shared))
 

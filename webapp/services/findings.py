@@ -1,16 +1,18 @@
 """What was found out about sources, for whoever asks next: in memory, and in files for the other processes of the app.
 
 A shortcut only: what is gone, too old or cannot be stored is found out again. The files hold rows of sources, as the
-database does for each conversation; they are the app's own, for some minutes.
+database does for each conversation; they are the app's own, for some minutes. They are pickles, so each is sealed with
+a key that only the processes of this start have: a file that anybody else has written is never read.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import hmac
 import logging
 import os
 import pickle
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -29,7 +31,9 @@ SECONDS = 600.0
 _PATIENCE_SECONDS = 60.0  # with somebody else who finds out the same
 _POLL_SECONDS = 0.02
 _MOST_BYTES = 64 << 20  # of a file
-_SPOILT = (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError)
+_KEY = secrets.token_bytes(32)  # made when this is loaded, before the processes of the app are forked
+_SEAL = "sha256"
+_SEAL_BYTES = 32
 
 
 class Findings:
@@ -123,7 +127,7 @@ class Findings:
     def _place(self, settings: Settings, key: tuple[str, ...]) -> tuple[Path, int] | None:
         """The file of a key, and a descriptor of its lock; None where there can be none."""
         folder = settings.staging_path / FINDINGS
-        digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
+        digest = hmac.digest(_KEY, "\0".join(key).encode("utf-8", "surrogatepass"), _SEAL).hex()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(folder / f"{digest[:2]}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -143,6 +147,7 @@ class Findings:
         draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(hmac.digest(_KEY, data, _SEAL))
                 file.write(data)
             os.replace(draft, path)
             kept = sorted(path.parent.glob(f"{self._name}-*"), key=_age)
@@ -172,12 +177,14 @@ def _read(path: Path) -> Any:
     if _age(path) > SECONDS:
         return None
     try:
-        return pickle.loads(path.read_bytes())  # noqa: S301 - the app's own file, in a folder of its own
+        whole = memoryview(path.read_bytes())
     except FileNotFoundError:
         return None
-    except _SPOILT as error:
-        log.warning("a finding of another process cannot be read: %s", type(error).__name__)
+    data = whole[_SEAL_BYTES:]
+    if not hmac.compare_digest(hmac.digest(_KEY, data, _SEAL), whole[:_SEAL_BYTES]):
+        log.warning("a finding was not read: its file is damaged, or somebody else's")
         return None
+    return pickle.loads(data)  # noqa: S301 - sealed by ourselves
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -83,11 +86,27 @@ def test_its_time_is_over_some_day(settings: Settings, process: Callable[[], Fin
     assert files(settings) == []
 
 
-def test_a_file_that_cannot_be_read_is_found_again(settings: Settings, process: Callable[[], Findings]):
+class Harmful:
+    """A pickle that does something to whoever reads it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_file_that_is_not_of_our_own_is_never_read(
+    settings: Settings, process: Callable[[], Findings], tmp_path: Path
+):
     process().once(settings, ("a",), Find())
-    for spoilt in (b"", b"\x80\x05X", b"cwebapp.gone\nNothing\n."):
+    own = files(settings)[0].read_bytes()
+    harmful = pickle.dumps(Harmful(tmp_path / "touched"))
+    for spoilt in (b"", own[:20], own[:-1], own[1:], harmful, own[:32] + harmful, bytes(32) + harmful):
         files(settings)[0].write_bytes(spoilt)
         assert process().once(settings, ("a",), Find("anew")) == "anew"
+        assert process().once(settings, ("a",), Find("not asked")) == "anew"
+    assert not (tmp_path / "touched").exists()
 
 
 def test_what_is_not_worth_it_is_not_kept(settings: Settings, process: Callable[[], Findings]):
@@ -140,3 +159,9 @@ def test_a_note_is_changed_by_one_at_a_time(settings: Settings, process: Callabl
         counts = list(pool.map(lambda _: process().change(settings, ("a",), one_more), range(12)))
     assert sorted(counts) == list(range(1, 13))
     assert process().change(settings, ("b",), one_more) == 1
+
+
+def test_the_key_is_made_before_the_processes_are_forked():
+    """They come from one that has imported the app; each would have a key of its own otherwise."""
+    command = "import sys, webapp.app; sys.exit('webapp.services.findings' not in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], timeout=120, check=False).returncode == 0
