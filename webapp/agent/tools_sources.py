@@ -17,7 +17,7 @@ from webapp.services.insight import SourceRef, for_sources, look_ahead
 
 SAMPLE_ROWS, MOST_SAMPLE_ROWS = 200, 1000
 CARD_ROWS = 20
-_FEW, _AHEAD = 3, 2  # sources to choose among, and how many of them are read before
+_FEW, _AHEAD = 8, 2  # sources to choose among, and how many of them are read before
 _MOST_SAMPLE_CHARACTERS = 1_500_000  # of one side: a session has to fit into its row
 _DEPENDENT = ("match_proposal", "rule_summary", "result_summary", "confirm", "select")
 
@@ -48,6 +48,7 @@ def get_source_preview(context: ToolContext, given: GetSourcePreview) -> dict[st
     else:
         _look_beside(context, side, place)
         found = previews.preview_source(app, place.alias, given.limit)
+        _look_further(context, side, place)
     known = Place(**{**vars(place), "columns": found["columns"], "total_rows": found["total_rows"]})
     known.personal = _personal(context, known)
     _give_side(context, side, known)
@@ -66,21 +67,28 @@ def _personal(context: ToolContext, place: Place) -> list[str]:
 
 
 def _look_beside(context: ToolContext, side: str, place: Place) -> None:
-    """Read the sources while the preview counts the records of this one. While the other side is open and only one
-    source is left for it, that one belongs to them."""
+    """Read the sources while the preview counts the records of this one."""
     session = context.session
     refs = [ref_of(context.app, place)]
     other = SIDES[1 - SIDES.index(side)]
     if (beside := session.place(other)) is not None:
         refs.insert(SIDES.index(other), ref_of(context.app, beside, session.scope(other) or ()))
-    elif len(left_over := [ref for ref in _offered(context) if ref.alias != place.alias]) == 1:
-        refs.insert(SIDES.index(other), left_over[0])
     look_ahead(context.app, *refs)
 
 
+def _look_further(context: ToolContext, side: str, place: Place) -> None:
+    """Compare this source with what the person is likely to choose next, while the other side is open."""
+    other = SIDES[1 - SIDES.index(side)]
+    left_over = [ref for ref in _offered(context) if ref.alias != place.alias]
+    if context.session.place(other) is None and left_over:
+        refs = [ref_of(context.app, place)]
+        refs.insert(SIDES.index(other), left_over[0])
+        look_ahead(context.app, *refs)
+
+
 def _offered(context: ToolContext) -> list[SourceRef]:
-    """What the person chooses among, where reading it before costs nobody anything: few sources, files of this
-    machine."""
+    """What the person chooses among, the newest first, where reading it before costs nobody anything: few sources,
+    files of this machine."""
     listed = context.session.sources_list or []
     if len(listed) > _FEW:
         return []
