@@ -124,8 +124,9 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
         raise ServiceError("The address holds another upload id.", code="upload.id_mismatch")
     if upload.filename != filename:
         raise invalid_body(("filename", "is not the name of the uploaded file"))
+    app.objects.size(upload)  # says that it is gone
+    app.objects.touch(upload)  # its time begins again; now, as what is found out holds for the file's present state
     found = look(app, upload)
-    app.objects.touch(upload)  # its time begins again
     note(app, "upload.confirm", upload_id, row_count=found["row_count"])
     looking_ahead.arrived(app, upload)
     return {

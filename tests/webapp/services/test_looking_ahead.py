@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
+from connectors.csv.reader import CsvConnector
 from webapp.context import Kalla
 from webapp.objects import Upload
-from webapp.services import chat, insight, looking_ahead
+from webapp.services import chat, insight, looking_ahead, previews, uploads
 from webapp.services.findings import Findings
 from webapp.services.insight import SourceRef
 
@@ -61,6 +62,18 @@ def test_any_name_of_a_file_will_do(parts: Kalla) -> None:
     for thread in threading.enumerate():
         if thread.name == "kalla-look-ahead":
             thread.join(30)  # what goes wrong in it fails the test
+
+
+def test_what_a_confirmation_counted_is_not_counted_again(parts: Kalla, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    preview = CsvConnector.preview
+    monkeypatch.setattr(CsvConnector, "preview", lambda self, limit: counted.append(limit) or preview(self, limit))
+    upload = Upload.new(chat.create(parts)["session_id"], "bank.csv")
+    parts.objects.write(upload, io.BytesIO(b"id,amount\n1,2.50\n").read, None)
+    uri = upload.uri(parts.settings.uploads_bucket)
+    uploads.confirm(parts, upload.upload_id, {"s3_uri": uri, "filename": "bank.csv"})
+    assert previews.preview_upload(parts, "bank", uri)["total_rows"] == 1
+    assert len(counted) == 1
 
 
 def test_a_shortcut_that_fails_fails_nobody(
