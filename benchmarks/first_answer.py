@@ -6,8 +6,10 @@
 Makes two CSV files (a million rows are about 100 MB each) and starts ``kalla serve`` anew for each turn. Two files are
 uploaded and confirmed, ``--pause`` seconds later both are sent to the conversation (a person needs a moment for that;
 0 is the hardest case), and a first pair is judged. Another app gets the two files registered as sources and chosen from
-its list. Seconds count from the request to the first text, to the first pair to judge, to the end of the stream and to
-the page that shows it all; CPU seconds are those of app and runner together.
+its list, with the same pause before each choice. An app is left alone for ``--settle`` seconds after its start, in
+which it loads what its first page did without: nobody has two files in hand sooner. Seconds count from the request to
+the first text, to the first pair to judge, to the end of the stream and to the page that shows it all; CPU seconds are
+those of app and runner together.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=list(SHAPES), help="a data set of benchmarks.conversation_data instead")
     parser.add_argument("--turns", type=int, default=3, help="fresh apps of each kind")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between the confirmed upload and the message")
+    parser.add_argument("--settle", type=float, default=4.0, help="seconds between an app's start and the first file")
     parser.add_argument("--folder", type=Path, help="where the two files are kept for the next time")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kalla-first-") as name:
@@ -62,11 +65,15 @@ def main() -> None:
         files = made(folder, arguments.rows, arguments.shape)
         load = os.getloadavg()[0]
         found = [
-            {**uploaded(Path(name) / f"u{turn}", files, arguments.pause), **registered(Path(name) / f"r{turn}", files)}
+            {
+                **uploaded(Path(name) / f"u{turn}", files, arguments.pause, arguments.settle),
+                **registered(Path(name) / f"r{turn}", files, arguments.pause, arguments.settle),
+            }
             for turn in range(arguments.turns)
         ]
     sizes = " and ".join(f"{path.stat().st_size / 1e6:.0f} MB" for path in files) if arguments.folder else ""
-    report(found, f"{arguments.rows:,} records {sizes}; {arguments.pause} s of pause; load before it {load:.1f}")
+    waits = f"{arguments.pause} s of pause, {arguments.settle} s after the start"
+    report(found, f"{arguments.rows:,} records {sizes}; {waits}; load before it {load:.1f}")
 
 
 def made(folder: Path, rows: int, shape: str | None) -> tuple[Path, Path]:
@@ -88,17 +95,18 @@ def made(folder: Path, rows: int, shape: str | None) -> tuple[Path, Path]:
 
 
 @contextmanager
-def fresh(folder: Path, *readable: Path) -> Iterator[Served]:
-    """An app that nobody has asked anything yet."""
+def fresh(folder: Path, settle: float, *readable: Path) -> Iterator[Served]:
+    """An app that nobody has asked anything yet, some seconds after its start."""
     folder.mkdir()
     roots = ":".join(str(path.parent.absolute()) for path in readable)
     with served(folder, ANTHROPIC_API_KEY="", KALLA_LOCAL_ROOTS=roots) as kalla:
+        time.sleep(settle)
         yield kalla
 
 
-def uploaded(folder: Path, files: tuple[Path, Path], pause: float) -> dict[str, Answer]:
+def uploaded(folder: Path, files: tuple[Path, Path], pause: float, settle: float) -> dict[str, Answer]:
     """Two files dropped onto the page of a fresh app, a pair judged; and the same files again."""
-    with fresh(folder) as kalla:
+    with fresh(folder, settle) as kalla:
         found = {}
         for name in ("uploads, fresh app", "uploads, again"):
             session = kalla.call("POST", "/api/chat/sessions")[1]["session_id"]
@@ -112,9 +120,9 @@ def uploaded(folder: Path, files: tuple[Path, Path], pause: float) -> dict[str, 
     return found
 
 
-def registered(folder: Path, files: tuple[Path, Path]) -> dict[str, Answer]:
+def registered(folder: Path, files: tuple[Path, Path], pause: float, settle: float) -> dict[str, Answer]:
     """Two registered files chosen from the list of a fresh app; and again."""
-    with fresh(folder, *files) as kalla:
+    with fresh(folder, settle, *files) as kalla:
         aliases = [f"big_{side}" for side in ("left", "right")]
         for alias, path in zip(aliases, files, strict=True):
             body = {"alias": alias, "source_type": "file", "uri": f"file://{path.absolute()}"}
@@ -125,6 +133,7 @@ def registered(folder: Path, files: tuple[Path, Path]) -> dict[str, Answer]:
             answer = ask(kalla, kalla.call("POST", "/api/chat/sessions")[1]["session_id"], message="hello")
             for alias, side in zip(aliases, ("left", "right"), strict=True):
                 reply = {"card_id": last_card(answer, "select")["card_id"], "action": "select", "value": alias}
+                time.sleep(pause)
                 answer = ask(kalla, answer.session, card_response=reply)
                 found[f"{name}: {side} side"] = answer
             found[f"{name}: next pair"] = judge(kalla, answer)

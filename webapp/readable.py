@@ -15,8 +15,9 @@ from webapp.settings import Settings
 from webapp.stores.vault import KEY_FILE as VAULT_FILE
 
 EVIDENCE_CACHE = "evidence-cache"  # parts of evidence that lies in an object store
+FINDINGS = "findings"  # what the app's processes know of sources
 # Below STAGING_PATH, besides the app's database: what the services keep for themselves. Uploads have their s3:// URIs.
-_OWN_NAMES = (KEY_FILE, VAULT_FILE, "sweeper.lock", "runner", "uploads", EVIDENCE_CACHE)
+_OWN_NAMES = (KEY_FILE, VAULT_FILE, "sweeper.lock", "runner", "uploads", EVIDENCE_CACHE, FINDINGS)
 # Files of this machine that the PostgreSQL driver would read, and parameters that make it write one or call elsewhere.
 _FILE_PARAMETERS = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir")
 _REFUSED_PARAMETERS = ("sslkeylogfile", "oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from recipe import local_path_of, parse_uri
 from webapp.agent.cards import withdraw
 from webapp.agent.context import ToolContext, ToolError
 from webapp.agent.places import attached_by_uri, entry_of, insight_of, place_of, ref_of, side_for
@@ -12,10 +13,11 @@ from webapp.agent.session import SIDES, Place, Row, Session
 from webapp.agent.tools import GetSourcePreview, ListSources, LoadScoped, RequestFileUpload
 from webapp.inference import Table, choose_samples, profile
 from webapp.services import previews, sources
-from webapp.services.insight import for_sources, look_ahead
+from webapp.services.insight import SourceRef, for_sources, look_ahead
 
 SAMPLE_ROWS, MOST_SAMPLE_ROWS = 200, 1000
 CARD_ROWS = 20
+_FEW, _AHEAD = 8, 2  # sources to choose among, and how many of them are read before
 _MOST_SAMPLE_CHARACTERS = 1_500_000  # of one side: a session has to fit into its row
 _DEPENDENT = ("match_proposal", "rule_summary", "result_summary", "confirm", "select")
 
@@ -26,6 +28,8 @@ def list_sources(context: ToolContext, given: ListSources) -> list[dict[str, Any
     registered = [{name: entry[name] for name in names} for entry in sources.list_sources(context.app)]
     used = [place for place in context.session.working.sides.values() if place is not None and place.is_upload]
     context.session.sources_list = [*map(entry_of, used), *registered]
+    for ref in _offered(context)[:_AHEAD]:
+        look_ahead(context.app, ref)
     return context.session.sources_list
 
 
@@ -44,6 +48,7 @@ def get_source_preview(context: ToolContext, given: GetSourcePreview) -> dict[st
     else:
         _look_beside(context, side, place)
         found = previews.preview_source(app, place.alias, given.limit)
+        _look_further(context, side, place)
     known = Place(**{**vars(place), "columns": found["columns"], "total_rows": found["total_rows"]})
     known.personal = _personal(context, known)
     _give_side(context, side, known)
@@ -69,6 +74,31 @@ def _look_beside(context: ToolContext, side: str, place: Place) -> None:
     if (beside := session.place(other)) is not None:
         refs.insert(SIDES.index(other), ref_of(context.app, beside, session.scope(other) or ()))
     look_ahead(context.app, *refs)
+
+
+def _look_further(context: ToolContext, side: str, place: Place) -> None:
+    """Compare this source with what the person is likely to choose next, while the other side is open."""
+    other = SIDES[1 - SIDES.index(side)]
+    left_over = [ref for ref in _offered(context) if ref.alias != place.alias]
+    if context.session.place(other) is None and left_over:
+        refs = [ref_of(context.app, place)]
+        refs.insert(SIDES.index(other), left_over[0])
+        look_ahead(context.app, *refs)
+
+
+def _offered(context: ToolContext) -> list[SourceRef]:
+    """What the person chooses among, the newest first, where reading it before costs nobody anything: few sources,
+    files of this machine."""
+    listed = context.session.sources_list or []
+    if len(listed) > _FEW:
+        return []
+    places = [place_of(context.app, context.session, entry["alias"]) for entry in listed]
+    refs = [ref_of(context.app, place) for place in places]
+    return [ref for ref in refs if _is_file_here(ref)]
+
+
+def _is_file_here(ref: SourceRef) -> bool:
+    return local_path_of(parse_uri(ref.type, ref.uri, registering=ref.type == "file")) is not None
 
 
 def _give_side(context: ToolContext, side: str, place: Place) -> None:

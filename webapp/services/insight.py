@@ -1,17 +1,15 @@
 """What inference may know of the two sources: a bounded number of rows of each, and how they hang together.
 
-Reading and analysing takes up to a second; what was found is kept in memory for the conversations at work, and found
-again when it is gone, a file has changed, or another process of the app is asked.
+Reading and analysing takes up to a second; what was found is kept for the conversations at work, and found again when
+it is gone or a file has changed.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +17,7 @@ from recipe import CsvFormat, KallaError, Kind, parse_filters, write_json
 from webapp.context import Kalla
 from webapp.inference import Analysis, Table, analyse, profile, settled_format
 from webapp.services.addresses import Opened, open_source
+from webapp.services.findings import Findings
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +25,7 @@ MOST_ROWS = 6_000  # of a side; learning a rule from more takes longer than a pe
 MOST_BYTES = 24 << 20  # of a side
 PARTS = 8  # places of a long source that rows are read from
 _STEP = 512
-KEPT = 6
-_SECONDS = 600.0
-_PATIENCE_SECONDS = 60.0  # with another thread that finds out the same
+_TABLES, _PAIRS = Findings("table", 6), Findings("pair", 3)
 _AHEAD = threading.BoundedSemaphore(2)
 
 
@@ -53,7 +50,12 @@ class Insight:
 
 def for_sources(app: Kalla, left: SourceRef, right: SourceRef | None) -> Insight:
     """What is known of these sources. Raises ServiceError, ConnectorError as reading does."""
-    return _KEPT.get(app, left, right)
+    name, one = _table(app, left)
+    if right is None:
+        return Insight(one, None, None)
+    other_name, other = _table(app, right)
+    found: Insight = _PAIRS.once(app.settings, (name, other_name), lambda: Insight(one, other, analyse(one, other)))
+    return found
 
 
 def look_ahead(app: Kalla, left: SourceRef, right: SourceRef | None = None) -> None:
@@ -80,65 +82,10 @@ def look_ahead(app: Kalla, left: SourceRef, right: SourceRef | None = None) -> N
         raise
 
 
-class _Kept:
-    """The latest findings of this process. The first who asks for one finds it out, others wait for that."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[str, ...], tuple[float, Future[Any]]] = OrderedDict()
-
-    def get(self, app: Kalla, left: SourceRef, right: SourceRef | None) -> Insight:
-        one = self._table(app, left)
-        if right is None:
-            return Insight(one, None, None)
-        other = self._table(app, right)
-        # Of these very tables, which the finding keeps alive: no others can have their ids meanwhile.
-        key = ("analysis", str(id(one)), str(id(other)))
-        insight: Insight = self._once(key, lambda: Insight(one, other, analyse(one, other)))
-        return insight
-
-    def _table(self, app: Kalla, ref: SourceRef) -> Table:
-        table: Table = self._once(("table", *_key(app, ref)), lambda: _read(app, ref))
-        return table
-
-    def _once(self, key: tuple[str, ...], find: Callable[[], Any]) -> Any:
-        """What is kept under the key; errors are not kept."""
-        mine: Future[Any] = Future()
-        with self._lock:
-            found = self._known(key)
-            if found is None:
-                self._keep(key, mine)
-        if found is not None:
-            try:
-                return found.result(_PATIENCE_SECONDS)
-            except TimeoutError:
-                return find()
-        try:
-            value = find()
-        except BaseException as error:
-            with self._lock:
-                if (kept := self._found.get(key)) is not None and kept[1] is mine:
-                    del self._found[key]
-            mine.set_exception(error)
-            raise
-        mine.set_result(value)
-        return value
-
-    def _known(self, key: tuple[str, ...]) -> Future[Any] | None:
-        kept = self._found.get(key)
-        if kept is None or time.monotonic() - kept[0] > _SECONDS:
-            return None
-        self._found.move_to_end(key)
-        return kept[1]
-
-    def _keep(self, key: tuple[str, ...], found: Future[Any]) -> None:
-        self._found[key] = (time.monotonic(), found)
-        self._found.move_to_end(key)
-        while len(self._found) > KEPT:
-            self._found.popitem(last=False)
-
-
-_KEPT = _Kept()
+def _table(app: Kalla, ref: SourceRef) -> tuple[str, Table]:
+    """The rows, and a name that no other reading has."""
+    found: tuple[str, Table] = _TABLES.once(app.settings, _key(app, ref), lambda: (str(uuid.uuid4()), _read(app, ref)))
+    return found
 
 
 def _key(app: Kalla, ref: SourceRef) -> tuple[str, ...]:
@@ -148,7 +95,7 @@ def _key(app: Kalla, ref: SourceRef) -> tuple[str, ...]:
     with opened.told():
         state = "" if file is None else write_json(file.identity())
     kind = "csv" if opened.is_csv else ""  # what else tells a type is in the address
-    return (str(app.settings.staging_path), kind, ref.uri, write_json(list(ref.filters)), state)
+    return (kind, ref.uri, write_json(list(ref.filters)), state)
 
 
 def _read(app: Kalla, ref: SourceRef) -> Table:

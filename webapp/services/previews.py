@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from webapp.errors import ServiceError
 from webapp.objects import parse_upload
 from webapp.services import invalid_body
 from webapp.services.addresses import Opened, check_address, check_readable, concrete_type, open_source
+from webapp.services.findings import Findings
 from webapp.stores.sources import SourceRecord
 
 PREVIEW_ROWS, MOST_PREVIEW_ROWS = 10, 100
@@ -32,9 +32,8 @@ _AT_ONCE = 8
 _WAIT_SECONDS = 20.0
 _TURNS = threading.BoundedSemaphore(_AT_ONCE)
 # First rows of files by address and state: a few hundred kilobytes at most.
-_MOST_SEEN, _MOST_SEEN_CHARACTERS = 64, 50_000
-_SEEN: OrderedDict[str, Any] = OrderedDict()
-_SEEN_LOCK = threading.Lock()
+_MOST_SEEN_CHARACTERS = 50_000
+_SEEN = Findings("rows", 64)
 
 
 def stored(app: Kalla, alias: str) -> SourceRecord:
@@ -88,7 +87,7 @@ def preview_source(app: Kalla, alias: str, limit: int = PREVIEW_ROWS) -> dict[st
     with reaching(app, record):
         opened = open_source(app, record.source_type, record.uri, alias)
         with opened.told():
-            return _rows_object(alias, opened, limit)
+            return _rows_object(app, alias, opened, limit)
 
 
 def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) -> dict[str, Any]:
@@ -98,30 +97,26 @@ def preview_upload(app: Kalla, alias: str, uri: str, limit: int = PREVIEW_ROWS) 
     with reading():
         opened = open_source(app, upload.source_type, uri, alias)
         with opened.told():
-            return _rows_object(alias, opened, limit)
+            return _rows_object(app, alias, opened, limit)
 
 
-def first_rows(opened: Opened, limit: int) -> Any:
+def first_rows(app: Kalla, opened: Opened, limit: int) -> Any:
     """The ``Preview`` of a source. Counting reads all of a file, so that what was found in its present state serves
     again."""
     file = getattr(opened.connector, "file", None)
     if file is None or limit > PREVIEW_ROWS:
         return opened.connector.preview(limit)
-    key = f"{opened.is_csv} {opened.uri} {write_json(file.identity())}"
-    with _SEEN_LOCK:
-        found = _SEEN.get(key)
-    if found is None:
-        found = opened.connector.preview(PREVIEW_ROWS)
-        if sum(len(cell or "") for row in found.rows for cell in row) <= _MOST_SEEN_CHARACTERS:
-            with _SEEN_LOCK:
-                _SEEN[key] = found
-                while len(_SEEN) > _MOST_SEEN:
-                    _SEEN.popitem(last=False)
+    key = (str(opened.is_csv), opened.uri, write_json(file.identity()))
+    found = _SEEN.once(app.settings, key, lambda: opened.connector.preview(PREVIEW_ROWS), _is_small)
     return replace(found, rows=found.rows[:limit])
 
 
-def _rows_object(alias: str, opened: Opened, limit: int) -> dict[str, Any]:
-    found = first_rows(opened, min(limit, MOST_PREVIEW_ROWS))
+def _is_small(preview: Any) -> bool:
+    return sum(len(cell or "") for row in preview.rows for cell in row) <= _MOST_SEEN_CHARACTERS
+
+
+def _rows_object(app: Kalla, alias: str, opened: Opened, limit: int) -> dict[str, Any]:
+    found = first_rows(app, opened, min(limit, MOST_PREVIEW_ROWS))
     columns = [
         {
             "name": column.name,

@@ -16,7 +16,7 @@ from typing import Any
 
 from webapp.context import Kalla
 from webapp.errors import ServiceError
-from webapp.services import uploads
+from webapp.services import findings, uploads
 from webapp.stores.run_records import RunRecord
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def sweep(app: Kalla, now: datetime | None = None, since: datetime | None = None
             log.warning("run %s failed by the sweeper: %s", run_id, reason)
             failed[run_id] = reason
     uploads.expire(app)
+    findings.expire(app.settings)
     _conversations(app)
     return Swept(failed)
 

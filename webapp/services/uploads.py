@@ -46,7 +46,7 @@ def presign(app: Kalla, body: Mapping[str, Any], base_url: str = "") -> dict[str
         token = _tokens(app).dumps([upload.session_id, upload.upload_id, upload.filename])
         link = f"{base_url.rstrip('/')}/api/uploads/{upload.upload_id}/content?token={token}"
     note(app, "upload.presign", upload.upload_id, filename=filename)
-    looking_ahead.link_given(upload)
+    looking_ahead.link_given(app.settings, upload)
     return {
         "upload_id": upload.upload_id,
         "presigned_url": link,
@@ -124,8 +124,9 @@ def confirm(app: Kalla, upload_id: str, body: Mapping[str, Any]) -> dict[str, An
         raise ServiceError("The address holds another upload id.", code="upload.id_mismatch")
     if upload.filename != filename:
         raise invalid_body(("filename", "is not the name of the uploaded file"))
+    app.objects.size(upload)  # says that it is gone
+    app.objects.touch(upload)  # its time begins again; now, as what is found out holds for the file's present state
     found = look(app, upload)
-    app.objects.touch(upload)  # its time begins again
     note(app, "upload.confirm", upload_id, row_count=found["row_count"])
     looking_ahead.arrived(app, upload)
     return {
@@ -147,7 +148,7 @@ def look(app: Kalla, upload: Upload) -> dict[str, Any]:
     try:
         opened = open_source(app, upload.source_type, upload.uri(app.settings.uploads_bucket))
         with opened.told():
-            found = first_rows(opened, SAMPLE_ROWS)
+            found = first_rows(app, opened, SAMPLE_ROWS)
     except KallaError as error:
         raise _translated(error, upload) from None
     names = [column.name for column in found.columns]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from collections import OrderedDict
 
 import pytest
 
+from connectors.csv.reader import CsvConnector
 from webapp.context import Kalla
 from webapp.objects import Upload
-from webapp.services import chat, insight, looking_ahead
+from webapp.services import chat, insight, looking_ahead, previews, uploads
+from webapp.services.findings import Findings
 from webapp.services.insight import SourceRef
 
 
@@ -29,16 +30,16 @@ def test_the_second_file_is_looked_at_with_the_first(parts: Kalla, asked: list[l
     session = chat.create(parts)["session_id"]
     left, right, third = (Upload.new(session, name) for name in ("left.csv", "right.csv", "third.parquet"))
     for upload in (left, right):
-        looking_ahead.link_given(upload)
+        looking_ahead.link_given(parts.settings, upload)
     looking_ahead.arrived(parts, right)
     looking_ahead.arrived(parts, left)
-    looking_ahead.arrived(parts, third)  # its link came from another process
+    looking_ahead.arrived(parts, third)  # its link is not known any more
     assert asked == [["right.csv"], ["left.csv", "right.csv"], ["third.parquet"]]
 
 
 def test_files_of_no_conversation_are_left_alone(parts: Kalla, asked: list[list[str]]) -> None:
     upload = Upload.new("a-form-of-a-page", "left.csv")
-    looking_ahead.link_given(upload)
+    looking_ahead.link_given(parts.settings, upload)
     looking_ahead.arrived(parts, upload)
     assert asked == []
 
@@ -61,6 +62,18 @@ def test_any_name_of_a_file_will_do(parts: Kalla) -> None:
     for thread in threading.enumerate():
         if thread.name == "kalla-look-ahead":
             thread.join(30)  # what goes wrong in it fails the test
+
+
+def test_what_a_confirmation_counted_is_not_counted_again(parts: Kalla, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    preview = CsvConnector.preview
+    monkeypatch.setattr(CsvConnector, "preview", lambda self, limit: counted.append(limit) or preview(self, limit))
+    upload = Upload.new(chat.create(parts)["session_id"], "bank.csv")
+    parts.objects.write(upload, io.BytesIO(b"id,amount\n1,2.50\n").read, None)
+    uri = upload.uri(parts.settings.uploads_bucket)
+    uploads.confirm(parts, upload.upload_id, {"s3_uri": uri, "filename": "bank.csv"})
+    assert previews.preview_upload(parts, "bank", uri)["total_rows"] == 1
+    assert len(counted) == 1
 
 
 def test_a_shortcut_that_fails_fails_nobody(
@@ -91,12 +104,10 @@ def test_a_thread_that_cannot_start_takes_no_place(parts: Kalla, monkeypatch: py
 def test_few_files_and_conversations_are_kept_in_mind(
     parts: Kalla, asked: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known: OrderedDict[str, dict[str, Upload | None]] = OrderedDict()
-    monkeypatch.setattr(looking_ahead, "_LINKS", known)
-    monkeypatch.setattr(looking_ahead, "_MOST_CONVERSATIONS", 2)
+    monkeypatch.setattr(looking_ahead, "_LINKS", Findings("links", 2))
     sessions = [chat.create(parts)["session_id"] for _ in range(3)]
     for session in sessions:
         for number in range(12):
             looking_ahead.arrived(parts, Upload.new(session, f"{number}.csv"))
-    assert list(known) == sessions[1:] and [len(files) for files in known.values()] == [8, 8]
+    assert len(list((parts.settings.staging_path / "findings").glob("links-*"))) == 2
     assert asked[-12:] == [["0.csv"], ["0.csv", "1.csv"], *([f"{number}.csv"] for number in range(2, 12))]
