@@ -144,7 +144,7 @@ def compare(first: Evidence, second: Evidence) -> Iterator[Check]:
             for name in sorted(was.keys() & now.keys())
             if was[name].sha256 != now[name].sha256
         ]
-        yield result(set_name, problems, f"{len(was)} parts, byte for byte the same")
+        yield result(set_name, problems, f"{len(was)} part{'' if len(was) == 1 else 's'}, byte for byte the same")
 
 
 def _differences(was: Any, now: Any, place: str) -> Iterator[str]:
