@@ -19,7 +19,7 @@ from pipelines.planner import RunPlan
 from pipelines.steps import SideSummary, Summary
 from pipelines.totals import Total
 from pipelines.workdir import MANIFEST, SETS
-from recipe import LEFT, RIGHT, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash, write_json
+from recipe import LEFT, RIGHT, SOURCE_CLASSES, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash, write_json
 
 FORMAT = "kalla-evidence/1"
 _PACKAGES = ("apache-beam", "duckdb", "pyarrow", "sqlglot", "numpy")
@@ -115,8 +115,14 @@ def run_warnings(sources: Mapping[str, SourceFacts], summary: Summary) -> list[P
         for column, number in side.unparsed.items():
             values = "1 value" if number == 1 else f"{number:,} values"
             text = f"{values} of {column!r} in {alias} cannot be read as the number or date that match_sql needs"
-            found.append(Problem(path, text, "run.unparseable_values"))
+            found.append(Problem(path, text + _how_written(facts.type), "run.unparseable_values"))
     return found
+
+
+def _how_written(kind: str) -> str:
+    """What to do where a source of this type can say how its texts are written."""
+    can_say = "format" in SOURCE_CLASSES[kind].model_fields
+    return "; format says how they are written: decimal, thousands, date_order" if can_say else ""
 
 
 def check_counts(summary: Summary) -> None:

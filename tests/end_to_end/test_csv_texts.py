@@ -163,7 +163,7 @@ def test_texts_that_a_sub_query_computes_are_told_of(tmp_path: Path) -> None:
     told = [w["message"] for w in found["warnings"] if w["code"] == "run.unparseable_values"]
     assert [message.startswith("1 value of") for message in told] == [True, True]
     assert "'p.a'" in told[0]
-    assert "'amt'" in told[1]
+    assert "'amt'" in told[1] and "format says how they are written" in told[1]
 
 
 ON_KEYS = "SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.id = r.id AND tolerance_match(l.amt, r.amt, 1)"
