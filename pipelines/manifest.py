@@ -106,7 +106,7 @@ def run_warnings(sources: Mapping[str, SourceFacts], summary: Summary) -> list[P
             found.append(Problem(f"{path}.primary_key", text, "run.repeated_keys"))
         if number := side.keys.empty:
             lacking = "1 record lacks" if number == 1 else f"{number:,} records lack"
-            text = f"{alias}: {lacking} a part of the primary key ({key}); this does not keep a record from matching"
+            text = f"{alias}: {lacking} a part of the primary key ({key}); the row number alone tells which"
             found.append(Problem(f"{path}.primary_key", text, "run.empty_keys"))
         if number := side.ragged:
             having = "1 record has" if number == 1 else f"{number:,} records have"

@@ -26,7 +26,7 @@ EXCLUDED, NOT_IN_RESULT, OTHER_SIDE_EMPTY = "excluded", "not_in_result", "other_
 REASONS = {
     NO_KEY: "no record on the other side has this key",
     NULL_KEY: "a part of the key is empty",
-    PREDICATE: "records with this key exist, but a condition fails",
+    PREDICATE: "a condition fails with every record it could match",
     UNPARSEABLE: "a number or date cannot be read, or cells are missing or surplus",
     EXCLUDED: "the record fails a condition on its own side",
     NOT_IN_RESULT: "the statement's result holds no row made from this record",
