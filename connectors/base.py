@@ -198,6 +198,11 @@ class Connector(ABC):
         """SHA-256 of the source as stored, in hex; None where there is no such thing as its bytes."""
         return None
 
+    @property
+    def keeps_ragged(self) -> bool:
+        """Whether a row of the wrong width is kept, and marked (see ``ragged_rows``), instead of stopping the run."""
+        return False
+
     def in_place_path(self) -> str | None:
         """The local Parquet file that holds exactly these rows, when the engine may read it itself."""
         return None

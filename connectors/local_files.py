@@ -15,7 +15,7 @@ import pyarrow as pa
 from connectors.base import Snapshot
 from connectors.errors import ConnectorError, SourceDenied, SourceNotFound
 from connectors.files import Identity, Reader, StoredFile
-from recipe import file_uri
+from recipe import file_uri, missing_file_hint
 
 _HASH_BLOCK = 1 << 20
 _DATA = (".csv", ".csv.gz", ".parquet")
@@ -73,11 +73,11 @@ class LocalFile(StoredFile):
             yield file  # a disk reads no further than it is asked to
 
     def neighbours(self) -> Iterator[tuple[str, str]]:
-        """Files that end as data does, by name; what a link leads out of the allowed folders is left out, and what
-        an address cannot name."""
+        """Files that end as data does, by name; where the path is a folder, those in it. What a link leads out of the
+        allowed folders is left out, and what an address cannot name."""
         self.check_allowed()
-        folder = os.path.dirname(self.path)
-        with self._translated():
+        folder = self.path if os.path.isdir(self.path) else os.path.dirname(self.path)
+        with self._translated("folder", folder):
             names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
         for name in names:
             path = os.path.join(folder, name)
@@ -114,20 +114,21 @@ class LocalFile(StoredFile):
             raise ConnectorError(f"{self.shown} is {kind}.", hint="Name one file.")
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, kind: str = "file", path: str | None = None) -> Iterator[None]:
+        path = path or self.path
         try:
             yield
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise SourceNotFound(
-                f"There is no file {self.shown}.", hint="Check the path and the spelling of the name."
-            ) from error
+            # Whoever may read some folders alone is told no names: they may be those of other people's files.
+            hint = missing_file_hint(path) if self.roots is None else "Check the path and the spelling of the name."
+            raise SourceNotFound(f"There is no {kind} {path}.", hint=hint) from error
         except PermissionError as error:
             raise SourceDenied(
-                f"{self.shown} may not be read.", hint="Give this process the right to read the file."
+                f"{path} may not be read.", hint=f"Give this process the right to read the {kind}."
             ) from error
         except (OSError, ValueError) as error:
             raise ConnectorError(
-                f"{self.shown} could not be opened: {_reason(error)}.", hint="Check the path and the disk."
+                f"{path} could not be opened: {_reason(error)}.", hint="Check the path and the disk."
             ) from error
 
 

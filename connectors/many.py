@@ -121,6 +121,10 @@ class ManyFiles(Connector):
     def listed(self, limit: int) -> Listing:
         return files_of(neighbours(self.bucket, self.pattern[0]), limit)
 
+    @property
+    def keeps_ragged(self) -> bool:
+        return bool(self.template.keeps_ragged)
+
     def _listed(self) -> list[tuple[str, dict[str, Any]]]:
         """Key and identity of every object that the pattern names, by key. Raises ConnectorError."""
         fits = re.compile("".join(_EXPRESSION.get(part, re.escape(part)) for part in self.pattern), re.DOTALL)

@@ -70,7 +70,7 @@ def count_keys(connection: duckdb.DuckDBPyConnection, relation: Relation, keys: 
     """
     columns = [exp.column(f"c{relation.columns.index(name)}") for name in keys]
     filled = exp.and_(*(exp.Not(this=exp.Is(this=c.copy(), expression=exp.null())) for c in columns))
-    rows = relation.scan().subquery("s")
+    rows = relation.scan_all().subquery("s")
     if relation.rows * np.uint64().itemsize <= memory:
         hashed = exp.select(exp.alias_(exp.Anonymous(this="hash", expressions=columns), "h")).from_(rows).where(filled)
         hashes = _all_values(connection, hashed, relation.rows)

@@ -191,7 +191,6 @@ def side_facts(plan: MatchPlan, sides: Sides, side: str) -> SideFacts:
     checks = all_checks(plan)
     first = len(plan.conditions) + (0 if side == LEFT else len(plan.left_only))
     assert checks[first : first + len(own_checks(plan, side))] == own_checks(plan, side)
-    own = own_reason_tree(plan, sides, side)
     numbers = [(n, sides.tree(lenient(t))) for n, t in (plan.left_numbers if side == LEFT else plan.right_numbers)]
     # Without a key every record of the other side is a candidate, if there is one.
     unkeyed = PREDICATE if sides.get(other(side)).rows else OTHER_SIDE_EMPTY
@@ -203,6 +202,7 @@ def side_facts(plan: MatchPlan, sides: Sides, side: str) -> SideFacts:
     rows = sides.get(side)
     key = sides.left_key if side == LEFT else sides.right_key
     assert isinstance(rows, Relation), "the writing passes read files"
+    own = own_reason_tree(plan, sides, side, rows.ragged)
     return SideFacts(
         key_place=rows.columns.index(key[0]),
         texts=tuple(c.sql for c in checks),

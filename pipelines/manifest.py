@@ -19,10 +19,9 @@ from pipelines.planner import RunPlan
 from pipelines.steps import SideSummary, Summary
 from pipelines.totals import Total
 from pipelines.workdir import MANIFEST, SETS
-from recipe import LEFT, RIGHT, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash, write_json
+from recipe import LEFT, RIGHT, SOURCE_CLASSES, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash, write_json
 
 FORMAT = "kalla-evidence/1"
-_BY_ITSELF = "each was judged by itself"
 _PACKAGES = ("apache-beam", "duckdb", "pyarrow", "sqlglot", "numpy")
 
 
@@ -98,18 +97,32 @@ def run_warnings(sources: Mapping[str, SourceFacts], summary: Summary) -> list[P
     """What the rows themselves make worth saying, per side."""
     found = []
     for name, facts, side in (("left", sources[LEFT], summary.left), ("right", sources[RIGHT], summary.right)):
-        key = ", ".join(facts.primary_key)
-        path = f"sources.{name}.primary_key"
-        if side.keys.repeated:
-            text = f"{side.keys.repeated} records of {facts.alias!r} share their key ({key}) with another"
-            found.append(Problem(path, f"{text}; {_BY_ITSELF}", "run.repeated_keys"))
-        if side.keys.empty:
-            text = f"{side.keys.empty} records of {facts.alias!r} lack a part of their key ({key})"
-            found.append(Problem(path, f"{text}; {_BY_ITSELF}", "run.empty_keys"))
+        key, alias = ", ".join(facts.primary_key), repr(facts.alias)
+        path = f"sources.{name}"
+        if number := side.keys.repeated:
+            text = (
+                f"{number:,} records of {alias} share their primary key ({key}) with another; each was judged by itself"
+            )
+            found.append(Problem(f"{path}.primary_key", text, "run.repeated_keys"))
+        if number := side.keys.empty:
+            lacking = "1 record lacks" if number == 1 else f"{number:,} records lack"
+            text = f"{alias}: {lacking} a part of the primary key ({key}); the row number alone tells which"
+            found.append(Problem(f"{path}.primary_key", text, "run.empty_keys"))
+        if number := side.ragged:
+            having = "1 record has" if number == 1 else f"{number:,} records have"
+            text = f"{alias}: {having} too few or too many cells and can match nothing; surplus cells were dropped"
+            found.append(Problem(path, text, "run.ragged_rows"))
         for column, number in side.unparsed.items():
-            text = f"{number} values of {column!r} in {facts.alias!r} cannot be read as match_sql needs them"
-            found.append(Problem(f"sources.{name}", text, "run.unparseable_values"))
+            values = "1 value" if number == 1 else f"{number:,} values"
+            text = f"{values} of {column!r} in {alias} cannot be read as the number or date that match_sql needs"
+            found.append(Problem(path, text + _how_written(facts.type), "run.unparseable_values"))
     return found
+
+
+def _how_written(kind: str) -> str:
+    """What to do where a source of this type can say how its texts are written."""
+    can_say = "format" in SOURCE_CLASSES[kind].model_fields
+    return "; format says how they are written: decimal, thousands, date_order" if can_say else ""
 
 
 def check_counts(summary: Summary) -> None:

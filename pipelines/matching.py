@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sqlglot import exp
 
-from pipelines.relation import ROW
+from pipelines.relation import RAGGED, ROW
 from recipe import LEFT, RIGHT, Condition, MatchPlan, Parse
 from udfs import lower
 
@@ -26,8 +26,8 @@ EXCLUDED, NOT_IN_RESULT, OTHER_SIDE_EMPTY = "excluded", "not_in_result", "other_
 REASONS = {
     NO_KEY: "no record on the other side has this key",
     NULL_KEY: "a part of the key is empty",
-    PREDICATE: "records with this key exist, but a condition fails",
-    UNPARSEABLE: "a text that the rule reads as a number or date is none",
+    PREDICATE: "a condition fails with every record it could match",
+    UNPARSEABLE: "a number or date cannot be read, or cells are missing or surplus",
     EXCLUDED: "the record fails a condition on its own side",
     NOT_IN_RESULT: "the statement's result holds no row made from this record",
     OTHER_SIDE_EMPTY: "the other side has no records, and the rule has no key to look for",
@@ -174,10 +174,13 @@ def candidate_order() -> tuple[exp.Expr, ...]:
     )
 
 
-def own_reason_tree(plan: MatchPlan, sides: Sides, side: str) -> exp.Expr | None:
+def own_reason_tree(plan: MatchPlan, sides: Sides, side: str, ragged: bool) -> exp.Expr | None:
     """A number for what is wrong with a row of ``side`` by itself: -1 unparseable, -2 null_key, ``i`` >= 0 its own
-    condition i fails, NULL nothing. None when the plan has nothing of the kind to ask."""
-    ifs = [(unparsed_tree(sides, p), exp.Literal.number(UNPARSED)) for p in plan.parses if p.side == side]
+    condition i fails, NULL nothing. None when there is nothing of the kind to ask; ``ragged`` where rows are marked."""
+    ifs: list[tuple[exp.Expr, exp.Expr]] = []
+    if ragged:
+        ifs.append((exp.column(RAGGED, table=side), exp.Literal.number(UNPARSED)))
+    ifs += [(unparsed_tree(sides, p), exp.Literal.number(UNPARSED)) for p in plan.parses if p.side == side]
     keys = [k.left if side == LEFT else k.right for k in plan.keys]
     ifs += [(exp.Is(this=exp.paren(sides.tree(k)), expression=exp.null()), exp.Literal.number(KEY_NULL)) for k in keys]
     ifs += [(_fails(sides, c), exp.Literal.number(i)) for i, c in enumerate(own_checks(plan, side))]

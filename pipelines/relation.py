@@ -2,7 +2,8 @@
 
 Columns are called ``c0, c1, ...`` in every statement, so that no column name of a source, however it is spelt, can
 mean anything to the engine; ``rid`` is the row id, 1-based over the whole side. Texts that match_sql reads as numbers
-or dates are read once, when the side is staged, into further columns ``p0, p1, ...``.
+or dates are read once, when the side is staged, into further columns ``p0, p1, ...``. Where rows of the wrong width are
+kept, ``ragged`` marks them: what stands in their cells may belong elsewhere, so no statement that matches sees them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlglot import exp
 
 from pipelines.paths import glob_escape
 
-ROW = "rid"
+ROW, RAGGED = "rid", "ragged"
 _NUMBER = "file_row"
 _ENGINE_COLUMNS = {"file_row_number", "file_index", "filename"}  # what the engine adds to a file it reads
 _MOST_GROUP_ROWS, _MOST_GROUP_BYTES = 2 << 20, 128 << 20
@@ -43,6 +44,7 @@ class Relation:
     columns: tuple[str, ...]
     readings: tuple[str, ...] = ()
     before: int = 0
+    ragged: bool = False
 
     @cached_property
     def rows(self) -> int:
@@ -58,10 +60,17 @@ class Relation:
     @property
     def names(self) -> list[str]:
         """The files' columns as the engine calls them."""
-        return [*(f"c{i}" for i in range(len(self.columns))), *(f"p{i}" for i in range(len(self.readings)))]
+        marks = [RAGGED] if self.ragged else []
+        return [*(f"c{i}" for i in range(len(self.columns))), *marks, *(f"p{i}" for i in range(len(self.readings)))]
 
     def scan(self) -> exp.Select:
-        """``SELECT rid, c0, c1 ..., p0 ...`` over all rows; the engine reads only the columns that are used."""
+        """``SELECT rid, c0, c1 ..., p0 ...`` over the rows that can match; the engine reads only the columns that are
+        used."""
+        rows = self.scan_all()
+        return rows.where(exp.Not(this=exp.column(RAGGED))) if self.ragged else rows
+
+    def scan_all(self) -> exp.Select:
+        """The same over every row."""
         names = self.names
         source = exp.Anonymous(
             this="read_parquet",

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import exp
 
-from connectors import Connector, Snapshot, Split
+from connectors import Connector, Snapshot, Split, ragged_rows
 from pipelines import engine
 from pipelines.parts import ROW_GROUP_ROWS
 from pipelines.paths import partial
-from pipelines.relation import DataFile, Relation, localise
+from pipelines.relation import RAGGED, DataFile, Relation, localise
 from pipelines.slices import repetitive
 from recipe import FilterCondition, MatchPlan
 from udfs import lower
@@ -63,6 +63,7 @@ class Staged:
     index: int
     path: str
     rows: int
+    ragged: bool = False  # whether a column says which rows were ragged
 
 
 def stage_split(task: StageTask) -> Staged:
@@ -74,6 +75,8 @@ def stage_split(task: StageTask) -> Staged:
     with contextlib.ExitStack() as stack:
         complete = _reader(stack, task)
         batches = task.connector.read(task.snapshot, task.split, task.filters)
+        if task.connector.keeps_ragged:
+            schema, batches = schema.append(pa.field(RAGGED, pa.bool_())), map(_marked, batches)
         tables = map(complete, grouped(batches, schema, ROW_GROUP_ROWS))
         first = next(tables, None)
         if first is None:
@@ -85,15 +88,22 @@ def stage_split(task: StageTask) -> Staged:
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
     os.replace(written, path)
-    return Staged(task.side, task.split.index, str(path), rows)
+    return Staged(task.side, task.split.index, str(path), rows, task.connector.keeps_ragged)
+
+
+def _marked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with the mark of each row behind its columns."""
+    ragged = ragged_rows(batch)
+    return batch.replace_schema_metadata(None).append_column(RAGGED, pa.array(ragged))
 
 
 def _reader(stack: contextlib.ExitStack, task: StageTask) -> Callable[[pa.Table], pa.Table]:
-    """What makes rows of the source rows of a staged file: columns by number, for names of a source are data, and the
-    readings behind them."""
+    """What makes rows of the source rows of a staged file: columns by number, for names of a source are data, then the
+    marks where there are any, and the readings behind them."""
+    marks = [RAGGED] if task.connector.keeps_ragged else []
 
     def numbered(table: pa.Table) -> pa.Table:
-        return table.rename_columns([f"c{i}" for i in range(table.num_columns)])
+        return table.rename_columns([*(f"c{i}" for i in range(table.num_columns - len(marks))), *marks])
 
     sql = task.readings.sql
     if sql is None:
@@ -126,4 +136,5 @@ def grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, most: int) -> 
 def staged_relation(side: str, columns: Sequence[str], readings: Readings, staged: Iterable[Staged]) -> Relation:
     """The side's rows in split order, whatever order the workers finished in."""
     mine = sorted((s for s in staged if s.side == side), key=lambda s: s.index)
-    return Relation(side, tuple(DataFile(s.path, s.rows) for s in mine), tuple(columns), readings.texts)
+    files = tuple(DataFile(s.path, s.rows) for s in mine)
+    return Relation(side, files, tuple(columns), readings.texts, ragged=any(s.ragged for s in mine))

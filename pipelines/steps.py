@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 from sqlglot import exp
@@ -25,7 +25,7 @@ from pipelines.layout import Layout, make_layout
 from pipelines.matching import Rows, Sides, lenient, unparsed_tree
 from pipelines.parts import Part
 from pipelines.paths import partial
-from pipelines.relation import Relation
+from pipelines.relation import RAGGED, Relation
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
 from pipelines.stage import Readings, Staged, StageTask, stage_split, staged_relation
@@ -69,6 +69,15 @@ class RunState:
         return [f.path for relation in self.relations.values() for f in relation.files]
 
 
+class SourceFacts(NamedTuple):
+    """What one look at all records of one side tells: control totals, how many texts of each column that the rule reads
+    as a number or date are none, and how many records were ragged."""
+
+    totals: Totals
+    unparsed: dict[str, int]
+    ragged: int
+
+
 @dataclass(frozen=True)
 class Made:
     """The merge's result: what is to be written, cut into chunks."""
@@ -76,7 +85,7 @@ class Made:
     layout: Layout
     right: tuple[Chunk, ...]
     left: tuple[Chunk, ...]
-    facts: Mapping[str, tuple[Totals, dict[str, int]]]
+    facts: Mapping[str, SourceFacts]
     matched: tuple[Part, ...] = ()
     pairs: int = 0
 
@@ -90,6 +99,7 @@ class SideSummary:
     reasons: Counter[str] = field(default_factory=Counter)
     keys: KeyFacts = field(default_factory=lambda: KeyFacts(0, 0))
     unparsed: dict[str, int] = field(default_factory=dict)
+    ragged: int = 0
     source: Totals = field(default_factory=Totals)
     matched_totals: Totals = field(default_factory=Totals)
     unmatched_totals: Totals = field(default_factory=Totals)
@@ -321,7 +331,7 @@ def summarise(folder: Path, left: list[Written]) -> Summary:
     summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
     for name, side, chunks in ((LEFT, summary.left, left), (RIGHT, summary.right, right)):
         side.keys = _key_facts(state, name, chunks)
-        side.source, side.unparsed = made.facts[name]
+        side.source, side.unparsed, side.ragged = made.facts[name]
         for written in chunks:
             side.rows += written.rows
             side.unmatched += written.unmatched_rows
@@ -349,23 +359,25 @@ def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFact
         return count_keys(connection, relation, state.keys[side], memory // 4)
 
 
-def _source_facts(connection: engine.Connection, state: RunState, side: str) -> tuple[Totals, dict[str, int]]:
-    """One look at all records of one side: control totals, and how many texts of each column that the rule reads as a
-    number or date are none."""
+def _source_facts(connection: engine.Connection, state: RunState, side: str) -> SourceFacts:
     numbers = state.plan.left_numbers if side == LEFT else state.plan.right_numbers
     parses = [p for p in state.plan.parses if p.side == side]
-    if not numbers and not parses:
-        return Totals(), {}
+    relation = state.relations[side]
+    if not numbers and not parses and not relation.ragged:
+        return SourceFacts(Totals(), {}, 0)
     sides = state.sides()
-    asked = totals_tree([(name, sides.tree(lenient(tree))) for name, tree in numbers], sides.from_(side))
-    asked = asked.select(*(_count_where(unparsed_tree(sides, p)) for p in parses))
+    rows = relation.scan_all().subquery(side)
+    asked = totals_tree([(name, sides.tree(lenient(tree))) for name, tree in numbers], rows)
+    ragged = exp.column(RAGGED, table=side) if relation.ragged else exp.false()
+    asked = asked.select(*(_count_where(test) for test in (*(unparsed_tree(sides, p) for p in parses), ragged)))
     row = connection.execute(asked.sql("duckdb")).fetchone()
     assert row is not None, "an aggregate without GROUP BY gives one row"
+    *counts, ragged_rows = row[len(row) - len(parses) - 1 :]
     unparsed: dict[str, int] = {}
-    for parse, number in zip(parses, row[len(row) - len(parses) :], strict=True):
+    for parse, number in zip(parses, counts, strict=True):
         unparsed[parse.column] = max(unparsed.get(parse.column, 0), number)
     totals = read_totals(row, [name for name, _ in numbers])
-    return totals, {name: number for name, number in unparsed.items() if number}
+    return SourceFacts(totals, {name: number for name, number in unparsed.items() if number}, ragged_rows)
 
 
 def _count_where(test: exp.Expr) -> exp.Count:

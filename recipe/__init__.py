@@ -83,6 +83,7 @@ from recipe.model import (
     is_alias,
     is_csv_source,
 )
+from recipe.near_files import missing_file_hint
 from recipe.places import place_uri, sibling_uri
 from recipe.uris import (
     infer_type,
@@ -169,6 +170,7 @@ __all__ = [
     "local_path_of",
     "mask_text",
     "mask_uri",
+    "missing_file_hint",
     "nearest_names",
     "parse_date",
     "parse_exact",

@@ -24,6 +24,7 @@ from recipe.errors import Problem, RecipeError
 from recipe.json_text import MAX_DOCUMENT_BYTES, read_json, write_json
 from recipe.masking import mask_uri
 from recipe.model import SOURCE_CLASSES, FilterCondition, Recipe, Source, SourceBase
+from recipe.near_files import missing_file_hint
 from recipe.uris import parse_uri
 
 VERSION = 1
@@ -295,7 +296,7 @@ def _read_file(path: Path) -> bytes:
             return file.read(MAX_DOCUMENT_BYTES + 1)
     except FileNotFoundError:
         raise RecipeError(
-            f"The recipe file {path} does not exist.", code="recipe.not_found", hint="Check the path."
+            f"The recipe file {path} does not exist.", code="recipe.not_found", hint=missing_file_hint(path)
         ) from None
     except OSError as error:
         raise RecipeError(

@@ -56,7 +56,7 @@ _EXACT = template(
     "THEN CAST(TRY_CAST(x AS DECIMAL(18, 4)) AS DECIMAL(38, 18)) "
     "WHEN NOT x IS NULL THEN COALESCE(TRY_CAST(CAST(x AS TEXT) AS DECIMAL(38, 18)), "
     "CAST('[udf.out_of_range] The binary number ' || CAST(x AS TEXT) "
-    "|| ' does not fit a decimal of 20 and 18 digits.' AS DECIMAL(38, 18))) END"
+    "|| ' does not fit 20 digits before and 18 behind the decimal point.' AS DECIMAL(38, 18))) END"
 )
 
 
@@ -111,7 +111,9 @@ def exact_decimal(x: float) -> Decimal:
     Decimal('0.100000000000000000')
     """
     if not abs(x) < _EXACT_LIMIT:  # NaN is not less either
-        raise UdfError(f"The binary number {x} does not fit a decimal of 20 and 18 digits.", code=OUT_OF_RANGE)
+        raise UdfError(
+            f"The binary number {x} does not fit 20 digits before and 18 behind the decimal point.", code=OUT_OF_RANGE
+        )
     with localcontext() as context:
         context.prec = 60
         return Decimal(repr(x)).quantize(_EXACT_UNIT, ROUND_HALF_UP)

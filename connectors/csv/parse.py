@@ -21,10 +21,10 @@ _CLOSE_LOOK = 1 << 16  # blocks up to this size are read record by record when o
 
 @dataclass(frozen=True)
 class Parsed:
-    """A batch and how many of its rows were ragged."""
+    """A batch and which of its rows were ragged: a boolean each, None where none was."""
 
     batch: pa.RecordBatch
-    ragged: int = 0
+    ragged: pa.BooleanArray | None = None
 
 
 class BlockParser:
@@ -113,7 +113,7 @@ class BlockParser:
 
     def _close_look(self, data: bytes) -> Parsed:
         rows = [record.fields for record in records(data, self._mark)]
-        ragged = sum(len(row) != self._width for row in rows)
+        ragged = pa.array([len(row) != self._width for row in rows], pa.bool_())
         padding = (b"",) * self._width
         cells = zip(*((row + padding)[: self._width] for row in rows), strict=True)
         arrays = [pa.array([cell.decode() or None for cell in column], pa.string()) for column in cells]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from connectors.addresses import address_of
@@ -16,7 +17,7 @@ from connectors.arrow_filters import BatchFilter
 from connectors.base import Access, Capabilities, Connector, Listing, Preview, Snapshot, Split, narrowed
 from connectors.csv.blocks import record_blocks, record_borders
 from connectors.csv.layout import Layout, read_layout, sample_width, sniff
-from connectors.csv.parse import BlockParser, text_schema
+from connectors.csv.parse import BlockParser, Parsed, text_schema
 from connectors.files import StoredFile
 from connectors.local_files import LocalFile
 from connectors.many import over
@@ -37,7 +38,7 @@ from recipe import (
 _BATCH_ROWS = 1 << 16
 _COUNTERS = 2  # threads that count a file
 _LEAST_RANGE = 8 << 20  # bytes that are worth a thread
-_RAGGED = b"kalla.ragged_rows"
+_RAGGED = b"kalla.ragged_rows"  # metadata of a batch: a bit for each row
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,11 @@ class CsvConnector(Connector):
         layout = Layout.from_payload(split.payload["layout"])
         stream = layout.stream(self.file.at(snapshot))
         keep = BatchFilter.of(filters, _schema(layout.names), self.format)
-        parser = BlockParser(stream, layout, self._keeps_ragged())
+        parser = BlockParser(stream, layout, self.keeps_ragged)
         for block in record_blocks(stream, layout.delimiter, split.payload["start"], split.payload["end"]):
             for parsed in parser.parse(block):
-                yield from _batches(narrowed(keep(parsed.batch), columns), parsed.ragged)
+                rows, ragged = _kept(parsed, keep)
+                yield from _batches(narrowed(rows, columns), ragged)
 
     def count(self, filters: Sequence[FilterCondition] = ()) -> int:
         return self.preview(0, filters).total_rows
@@ -142,7 +144,8 @@ class CsvConnector(Connector):
     def _layout(self) -> Layout:
         return read_layout(self.file, self.format)
 
-    def _keeps_ragged(self) -> bool:
+    @property
+    def keeps_ragged(self) -> bool:
         return self.format is not None and self.format.ragged is Ragged.KEEP
 
 
@@ -150,22 +153,31 @@ def _schema(names: Sequence[str]) -> Schema:
     return tuple(Column(name, Kind.TEXT, native="text") for name in names)
 
 
-def _batches(batch: pa.RecordBatch, ragged: int) -> Iterator[pa.RecordBatch]:
-    """Slices of bounded length; the first one carries the count of ragged rows, also when no row is left."""
-    if ragged:
-        batch = batch.replace_schema_metadata({_RAGGED: str(ragged).encode()})
-    for start in range(0, batch.num_rows or ragged, _BATCH_ROWS):
-        part = batch.slice(start, _BATCH_ROWS)
-        yield part if start == 0 else part.replace_schema_metadata(None)
+def _kept(parsed: Parsed, keep: BatchFilter) -> tuple[pa.RecordBatch, np.ndarray | None]:
+    """The rows that pass, and which of them were ragged; None for none."""
+    if parsed.ragged is None:
+        return keep(parsed.batch), None
+    columns, names = parsed.batch.columns, parsed.batch.schema.names
+    found = keep(pa.RecordBatch.from_arrays([*columns, parsed.ragged], [*names, ""]))
+    return found.select(range(len(names))), found.column(len(names)).to_numpy(zero_copy_only=False)
 
 
-def ragged_rows(batch: pa.RecordBatch) -> int:
-    """How many ragged rows were met while this batch was read (format.ragged "keep"), filtered ones included.
+def _batches(rows: pa.RecordBatch, ragged: np.ndarray | None) -> Iterator[pa.RecordBatch]:
+    """Slices of bounded length, each with the marks of its rows."""
+    for start in range(0, rows.num_rows, _BATCH_ROWS):
+        part = rows.slice(start, _BATCH_ROWS)
+        if ragged is not None:
+            bits = np.packbits(ragged[start : start + _BATCH_ROWS])
+            part = part.replace_schema_metadata({_RAGGED: bits.tobytes()})
+        yield part
 
-    Summed over all batches of a source it is the number to warn with.
-    """
-    metadata: dict[bytes, Any] = batch.schema.metadata or {}
-    return int(metadata.get(_RAGGED, 0))
+
+def ragged_rows(batch: pa.RecordBatch) -> np.ndarray:
+    """For each row of a batch that a source gave, whether it had too few or too many cells (format.ragged "keep")."""
+    metadata: dict[bytes, bytes] = batch.schema.metadata or {}
+    if _RAGGED not in metadata:
+        return np.zeros(batch.num_rows, bool)
+    return np.unpackbits(np.frombuffer(metadata[_RAGGED], np.uint8), count=batch.num_rows).astype(bool)
 
 
 def sniff_format(path: str | os.PathLike[str] | StoredFile) -> CsvFormat:

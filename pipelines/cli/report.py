@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.cli.console import amount, line, number, percent, plural, printable, styled, table
-from pipelines.evidence import REASONS, Evidence
+from pipelines.evidence import REASONS, Evidence, value_rate
 
 SIDES = ("left", "right")
 _BAR = 24
@@ -83,13 +82,6 @@ def print_totals(console: Console, evidence: Evidence) -> None:
             headers, rows = headers[:-1], [row[:-1] for row in rows]
         console.print(table(headers, rows, right=range(1, len(headers))))
         line(console)
-
-
-def value_rate(total: dict[str, Any]) -> float | None:
-    """The matched share of a total; none where amounts of both signs make a share meaningless."""
-    source, matched = Decimal(total["source"]["sum"]), Decimal(total["matched"]["sum"])
-    share = matched / source if source else None
-    return float(share) if share is not None and 0 <= share <= 1 else None
 
 
 def print_reasons(console: Console, evidence: Evidence) -> None:

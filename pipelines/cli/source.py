@@ -104,7 +104,8 @@ def count(uri: str, where: Where, as_json: bool, debug: bool) -> None:
     if as_json:
         print_json({"uri": connector.masked_uri, "total_rows": found})
         return
-    line(out(), f"{plural(found, 'record')} in {connector.masked_uri}")
+    passing = " pass the filters" if where and found != 1 else " passes the filters" if where else ""
+    line(out(), f"{plural(found, 'record')} in {connector.masked_uri}{passing}")
 
 
 @source.command("keys", short_help="Suggest a primary key.")

@@ -103,7 +103,8 @@ def _details(error: KallaError, path: str) -> list[Detail]:
 def _show(recipe: str, problems: list[Detail], warnings: list[Detail], offline: bool) -> None:
     console = out()
     for problem in problems:
-        line(console, styled("Problem ", "bold red"), styled(problem["path"], "bold"), "  ", problem["message"])
+        place = [styled(problem["path"], "bold"), "  "] if problem["path"] else []
+        line(console, styled("Problem ", "bold red"), *place, problem["message"])
         line(console, "        ", styled(problem["code"], "dim"))
     print_warnings(console, warnings)
     if problems:

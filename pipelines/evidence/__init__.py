@@ -14,7 +14,7 @@ from pipelines.evidence.files import Check
 from pipelines.evidence.places import PartCache
 from pipelines.evidence.reader import Evidence, Page, PageColumn
 from pipelines.evidence.replay import Comparison, replay
-from pipelines.evidence.summary import summary
+from pipelines.evidence.summary import summary, value_rate
 from pipelines.evidence.verify import CHECKS, Verification, verify
 from pipelines.matching import REASONS
 from pipelines.workdir import SETS
@@ -46,5 +46,6 @@ __all__ = [
     "set_columns",
     "stream",
     "summary",
+    "value_rate",
     "verify",
 ]

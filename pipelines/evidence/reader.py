@@ -205,7 +205,7 @@ def _group_batches(part: PartFile, file: pq.ParquetFile, group: int) -> Iterator
 
 
 def _damaged(part: PartFile, error: Exception) -> EvidenceError:
-    reason = (str(error).splitlines() or ["it cannot be opened"])[0][:200]
+    reason = (str(error).splitlines() or ["it cannot be opened"])[0][:200].rstrip(".")
     return EvidenceError(
         f"{part.shown} is damaged: {reason}.",
         code="evidence.part_unreadable",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from connectors import Connector
 from pipelines.errors import EvidenceError, PipelineError
 from pipelines.evidence.columns import SIDES
 from pipelines.evidence.files import Check, result
@@ -116,11 +117,8 @@ def check_sources(evidence: Evidence, request: RunRequest) -> Check:
     problems, silent = [], []
     for key, side in SIDE_NAMES.items():
         recorded = evidence.manifest["sources"][side]["snapshot"]
-        with prepared.connectors[key].open_snapshot() as snapshot:
-            now = snapshot.identity
+        now = _state(prepared.connectors[key], recorded)
         names = [name for name in _STATE if name in recorded and name in now]
-        if "sha256" in names:
-            names = ["sha256"]  # the same content; when it was written does not matter
         if not names:
             silent.append(side)
         problems += [f"{side} {n} was {recorded[n]}, is {now[n]}" for n in names if recorded[n] != now[n]]
@@ -128,6 +126,19 @@ def check_sources(evidence: Evidence, request: RunRequest) -> Check:
     if silent:
         good = f"the state of a database cannot be asked for again ({', '.join(silent)}); the results tell"
     return result("sources", problems, good)
+
+
+def _state(connector: Connector, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What tells the source's state now. Of a file whose content was recorded that is the content, or a size that alone
+    says it is another: when it was written does not matter, as of one that came back from a backup."""
+    with connector.open_snapshot() as snapshot:
+        now = snapshot.identity
+        if "sha256" not in recorded or "size" not in now:
+            return now
+        if recorded.get("size") != now["size"]:
+            return {"size": now["size"]}
+        digest = connector.content_hash()
+        return now if digest is None else {"sha256": digest}
 
 
 def compare(first: Evidence, second: Evidence) -> Iterator[Check]:
@@ -144,7 +155,7 @@ def compare(first: Evidence, second: Evidence) -> Iterator[Check]:
             for name in sorted(was.keys() & now.keys())
             if was[name].sha256 != now[name].sha256
         ]
-        yield result(set_name, problems, f"{len(was)} parts, byte for byte the same")
+        yield result(set_name, problems, f"{len(was)} part{'' if len(was) == 1 else 's'}, byte for byte the same")
 
 
 def _differences(was: Any, now: Any, place: str) -> Iterator[str]:

@@ -93,11 +93,15 @@ def _total(total: Row) -> Row:
         context.prec = _DIGITS
         read, matched, unmatched = (Decimal(total[part]["sum"]) for part in ("source", "matched", "unmatched"))
         difference = format(read - matched - unmatched, "f")
-        # Sums of both signs have no share that means anything.
-        same = len({number > 0 for number in (read, matched, unmatched) if number}) == 1
-        rate = float(matched / read) if same and read else None
     parts = {part: total[part] for part in ("source", "matched", "unmatched")}
-    return {**parts, "difference": difference, "value_rate": rate}
+    return {**parts, "difference": difference, "value_rate": value_rate(total)}
+
+
+def value_rate(total: Row) -> float | None:
+    """The matched share of a control total; None where sums of both signs leave no share that means anything."""
+    read, matched, unmatched = (Decimal(total[part]["sum"]) for part in ("source", "matched", "unmatched"))
+    same = len({number > 0 for number in (read, matched, unmatched) if number}) == 1
+    return float(abs(matched / read)) if same and read else None  # nothing of a negative sum would be -0
 
 
 def _reasons(evidence: Evidence, side: str, values: dict[str, dict[str, str]]) -> list[Row]:

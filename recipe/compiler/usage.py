@@ -34,16 +34,19 @@ def simple_numbers(
 ) -> dict[str, Numbers]:
     """Numeric columns of the conditions; where there are none, those of the select list.
 
-    An integer that only serves as a key (an id) is no amount: its total would say nothing.
+    An integer that only serves as a key (an id) is no amount, nor is a text that is read as a number to equal one:
+    its total would say nothing.
     """
+    ids = [t for k in keys for t, beside in ((k.left, k.right), (k.right, k.left)) if _is_id(t, beside)]
     trees = [c.tree for c in conditions]
-    trees += [t for k in keys for t in (k.left, k.right) if not _bare_integer(shared, t)]
+    trees += [t for k in keys for t in (k.left, k.right) if t not in ids]
     used = {side: _numbers(shared, columns_read(trees, side), side, parses) for side in (LEFT, RIGHT)}
     if any(used.values()):
         return used
     selected = [output.tree for output in outputs if output.side is not None]
     named = {(o.side, o.column) for o in outputs}
     keys_too = {(side, name) for side in (LEFT, RIGHT) for name in shared.sides[side].primary_key}
+    keys_too |= {(side, name) for side in (LEFT, RIGHT) for name in columns_read(_texts(ids), side)}
     amounts = {s: [c for c in columns_read(selected, s) if (s, c) in named - keys_too] for s in (LEFT, RIGHT)}
     return {side: _numbers(shared, amounts[side], side, parses) for side in (LEFT, RIGHT)}
 
@@ -81,5 +84,14 @@ def _number(column: Column | None, side: str, name: str, parses: list[Parse]) ->
     return None
 
 
-def _bare_integer(shared: Shared, tree: exp.Expression) -> bool:
+def _is_id(tree: exp.Expression, beside: exp.Expression) -> bool:
+    return _bare_integer(tree) or (bool(_texts([tree])) and _bare_integer(beside))
+
+
+def _texts(trees: Iterable[exp.Expression]) -> list[exp.Expression]:
+    """Those that are nothing but a text read as a number."""
+    return [t for t in trees if isinstance(t, exp.Anonymous) and t.name == "KALLA_NUMBER"]
+
+
+def _bare_integer(tree: exp.Expression) -> bool:
     return isinstance(tree, exp.Column) and tree.meta.get("kind") == Kind.INTEGER

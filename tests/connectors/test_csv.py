@@ -315,7 +315,7 @@ def test_lines_are_counted_across_blocks(csv_of: CsvOf) -> None:
     assert "Line 800002 " in found.message
 
 
-def test_ragged_rows_can_be_kept_and_are_counted(csv_of: CsvOf) -> None:
+def test_ragged_rows_can_be_kept_and_are_marked(csv_of: CsvOf) -> None:
     filler = "7,8,9\n" * 30_000
     connector = csv_of("a,b,c\n1\n" + filler + '2,"x\ny"\n3,4,5,6\n' + filler + "9,9", ragged="keep")
     full = [("7", "8", "9")] * 30_000
@@ -324,17 +324,23 @@ def test_ragged_rows_can_be_kept_and_are_counted(csv_of: CsvOf) -> None:
         assert read_rows(connector, splits) == expected
     with connector.open_snapshot() as snapshot:
         batches = [b for s in connector.plan_splits(snapshot, 3) for b in connector.read(snapshot, s)]
-    assert sum(map(ragged_rows, batches)) == 4
+    marked = [
+        cells[0]
+        for b in batches
+        for cells, ragged in zip(zip(*b.to_pydict().values(), strict=True), ragged_rows(b), strict=True)
+        if ragged
+    ]
+    assert marked == ["1", "2", "3", "9"]
 
 
-def test_ragged_rows_that_a_filter_drops_are_still_counted(csv_of: CsvOf) -> None:
-    connector = csv_of("a,b\n1\n2,3\n", ragged="keep")
+def test_the_marks_of_ragged_rows_follow_them_through_filters(csv_of: CsvOf) -> None:
+    connector = csv_of("a,b\n1\n2,3\n4,5\n6,7,8\n9\n", ragged="keep")
     with connector.open_snapshot() as snapshot:
         (split,) = connector.plan_splits(snapshot, 1)
-        keep_none = [FilterCondition(column="a", op="eq", value="none")]
-        batches = list(connector.read(snapshot, split, keep_none))
-    assert [b.num_rows for b in batches] == [0]
-    assert sum(map(ragged_rows, batches)) == 1
+        some = [FilterCondition(column="a", op="in", value=["2", "4", "6", "9"])]
+        (batch,) = connector.read(snapshot, split, some, ["b"])
+    assert batch.to_pydict() == {"b": ["3", "5", "7", None]}
+    assert ragged_rows(batch).tolist() == [False, False, True, True]
 
 
 def test_gzip_damage(csv_of: CsvOf, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from connectors import (
     ConnectorError,
     MissingDriver,
     SourceDenied,
+    SourceNotFound,
     connector_for,
     connector_types,
     load_driver,
@@ -19,7 +21,7 @@ from connectors import (
 from connectors.csv.reader import CsvConnector
 from connectors.parquet.reader import ParquetConnector
 from connectors.registry import REGISTRY, Registry
-from recipe import CsvSource, FileSource, ParquetSource, S3Source, SourceBase
+from recipe import CsvSource, FileSource, ParquetSource, S3Source, SourceBase, SqliteSource
 from tests.connectors.contract import read_rows
 
 
@@ -114,6 +116,38 @@ def test_files_elsewhere_are_refused(places: tuple[Path, Path]) -> None:
         assert caught.value.hint
     with pytest.raises(SourceDenied):
         connector_for(source_at(allowed / "in.csv"), roots=[])
+
+
+@pytest.mark.parametrize("address", ["{}/inn.csv", "sqlite://{}/inn.db?table=t"])
+def test_a_misspelt_file_names_those_that_are_there_to_a_person_only(address: str, places: tuple[Path, Path]) -> None:
+    allowed, _ = places
+    (allowed / "in.db").touch()
+    (allowed / "other.csv").touch()  # alike in its ending only
+    (allowed / "broken.csv").symlink_to(allowed / "gone.csv")
+    uri = address.format(allowed)
+    with pytest.raises(SourceNotFound) as told:
+        _opened(uri)
+    assert told.value.hint == ("Did you mean 'in.csv'?" if uri.endswith(".csv") else "Did you mean 'in.db'?")
+    with pytest.raises(SourceNotFound) as untold:
+        _opened(uri, roots=[allowed])
+    assert untold.value.hint == "Check the path and the spelling of the name."
+    with pytest.raises(SourceNotFound) as broken:
+        _opened(str(allowed / "broken.csv"))
+    assert broken.value.hint == untold.value.hint
+
+
+def _opened(uri: str, **access: Any) -> None:
+    if uri.startswith("sqlite:"):
+        connector_for(SqliteSource(alias="a", uri=uri, primary_key=("id",)), **access).schema()
+    else:
+        connector_for(source_at(uri), **access).schema()
+
+
+def test_a_folder_is_listed_with_a_slash_and_without(places: tuple[Path, Path]) -> None:
+    allowed, _ = places
+    for uri in (allowed, allowed / "any.parquet"):
+        source = ParquetSource(alias="a", uri=str(uri), primary_key=("id",))
+        assert [entry.name for entry in connector_for(source, roots=[allowed]).listed(5).entries] == ["in.csv"]
 
 
 def test_a_link_that_moves_later_opens_nothing(places: tuple[Path, Path]) -> None:

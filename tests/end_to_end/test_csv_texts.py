@@ -161,6 +161,38 @@ def test_texts_that_a_sub_query_computes_are_told_of(tmp_path: Path) -> None:
     assert found["reasons"]["left"] == {"not_in_result": 1, "unparseable": 1}
     assert found["reasons"]["right"] == {"not_in_result": 1, "unparseable": 1}
     told = [w["message"] for w in found["warnings"] if w["code"] == "run.unparseable_values"]
-    assert [message.startswith("1 values of") for message in told] == [True, True]
+    assert [message.startswith("1 value of") for message in told] == [True, True]
     assert "'p.a'" in told[0]
-    assert "'amt'" in told[1]
+    assert "'amt'" in told[1] and "format says how they are written" in told[1]
+
+
+ON_KEYS = "SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.id = r.id AND tolerance_match(l.amt, r.amt, 1)"
+
+
+@pytest.mark.parametrize(
+    ("sql", "strategy"),
+    [
+        (ON_KEYS, "local"),
+        (ON_KEYS, "broadcast"),
+        (ON_KEYS, "shuffle"),
+        ("SELECT l.id, r.id FROM left_src l JOIN right_src r ON tolerance_match(l.amt, r.amt, 0)", "broadcast"),
+        ("SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.id = r.id AND l.memo IS NOT DISTINCT FROM r.memo", "local"),
+        ("WITH s AS (SELECT id, COUNT(*) AS n FROM left_src GROUP BY id) SELECT s.id, r.id FROM s JOIN right_src r ON s.id = r.id", "local"),
+    ],
+)  # fmt: skip
+def test_a_kept_ragged_row_is_in_no_pair_and_says_why(sql: str, strategy: str, tmp_path: Path) -> None:
+    left, right = tmp_path / "l.csv", tmp_path / "r.csv"
+    left.write_text("id,amt,memo\n1,10,x\n2,20\n3,30,x,surplus\n")
+    right.write_text("id,amt,memo\n1,10,x\n2,20,\n3,30,x\n")
+    kept = source(left, ["id"], format={"ragged": "keep"})
+    found = drive(document(sql, kept, source(right, ["id"])), tmp_path / "out", strategy=strategy, partitions=2)
+    assert (found["matched_count"], found["unmatched_left_count"], found["unmatched_right_count"]) == (1, 2, 2)
+    assert found["reasons"]["left"] == {"unparseable": 2}
+    assert [w["message"] for w in found["warnings"] if w["code"] == "run.ragged_rows"] == [
+        "'a': 2 records have too few or too many cells and can match nothing; surplus cells were dropped"
+    ]
+    totals = found["control_totals"]["left"]
+    assert "tolerance" not in sql or (totals["amt"]["source"]["sum"], totals["amt"]["unmatched"]["sum"]) == (
+        "60.0000000000",
+        "50.0000000000",
+    )

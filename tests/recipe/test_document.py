@@ -297,6 +297,19 @@ def test_missing_and_unreadable_files(tmp_path: Path):
         assert raised.value.hint
 
 
+def test_a_misspelt_recipe_names_the_file_that_is_there(tmp_path: Path):
+    (tmp_path / "closing").mkdir()
+    (tmp_path / "closing" / "bank-march.json").write_text("{}")
+    (tmp_path / "bank-marsh.json").mkdir()
+    for path, meant in (("closing/bank-mrach.json", "'bank-march.json'"), ("closng/2026/bank-march.json", "'closing'")):
+        with pytest.raises(RecipeError) as raised:
+            load_recipe(tmp_path / path)
+        assert raised.value.hint == f"Did you mean {meant}?"
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(tmp_path / "bank-march.json")
+    assert raised.value.hint == "Check the path and the spelling of the name."
+
+
 def test_loading_reports_all_problems_and_warnings(tmp_path: Path, document: dict[str, Any]):
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(document | {"note": 1}), encoding="utf-8")

@@ -28,7 +28,7 @@ REASONS = {
     "no_key": "No record on the other side has this key",
     "null_key": "A part of the key is empty",
     "predicate": "The key is there, but a condition fails",
-    "unparseable": "A text that the rule reads as a number or date is none",
+    "unparseable": "A number or date cannot be read, or cells are missing or surplus",
     "excluded": "A condition on its own side leaves it out",
     "not_in_result": "No result row is made from it",
     "other_side_empty": "The other side has no records",

@@ -12,7 +12,7 @@ from rich.progress import Progress, TextColumn
 
 from pipelines.cli.console import amount, percent, plural, print_rows, printable
 from pipelines.cli.progress import StageBars
-from pipelines.cli.report import bar, value_rate
+from pipelines.cli.report import bar
 
 
 @given(st.text())
@@ -46,13 +46,6 @@ def test_bars_grow_and_never_vanish():
     assert bar(0, 10) == "" and bar(10, 10) == "█" * 24
     assert bar(1, 1_000_000) != ""
     assert len(bar(5, 10)) == 12
-
-
-def test_a_share_of_mixed_signs_is_none():
-    total = {"source": {"sum": "10"}, "matched": {"sum": "-5"}}
-    assert value_rate(total) is None
-    assert value_rate({"source": {"sum": "0"}, "matched": {"sum": "0"}}) is None
-    assert value_rate({"source": {"sum": "-10"}, "matched": {"sum": "-5"}}) == 0.5
 
 
 def test_events_become_stages():

@@ -57,6 +57,23 @@ def test_a_changed_source_is_refused_and_compared_when_asked(moved: tuple[Path, 
     assert "right_record_count was 15, is 14" in details["counts"]
 
 
+def test_a_file_that_came_back_from_a_backup_is_the_same_one(moved: tuple[Path, Path]):
+    folder, evidence = moved
+    os.utime(folder / "payments.csv", (1_000_000_000, 1_000_000_000))
+    found = replay(evidence)
+    assert found.ok and found.checks[0].detail == "the same files"
+
+
+def test_other_content_of_the_same_size_and_time_is_a_change(moved: tuple[Path, Path]):
+    folder, evidence = moved
+    path = folder / "payments.csv"
+    was = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"PAY-000101", b"PAY-000901"))
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    with pytest.raises(EvidenceError, match="right sha256 was"):
+        replay(evidence)
+
+
 def test_a_moved_source_is_given_anew(moved: tuple[Path, Path]):
     folder, evidence = moved
     elsewhere = folder / "elsewhere.csv"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.evidence import Evidence, summary
+from pipelines.evidence import Evidence, summary, value_rate
 from pipelines.evidence.summary import AGES
 from recipe import parse_number
 from tests.pipelines.evidence.queries import plain_rows
@@ -73,6 +73,21 @@ def test_sums_that_differ_in_sign_have_no_rate(mine: Path):
     edit_manifest(mine, change)
     total = summary(Evidence(mine))["control_totals"]["left"]["amount"]
     assert (total["value_rate"], total["difference"]) == (None, "0.5")
+
+
+@pytest.mark.parametrize(
+    ("read", "matched", "unmatched", "rate"),
+    [
+        ("10", "4", "6", "0.4"),
+        ("-10", "-5", "-5", "0.5"),
+        ("-15.00", "0", "-15.00", "0.0"),
+        ("10", "-5", "15", "None"),
+        ("0", "0", "0", "None"),
+    ],
+)
+def test_the_matched_share_of_a_total(read: str, matched: str, unmatched: str, rate: str):
+    total = {"source": {"sum": read}, "matched": {"sum": matched}, "unmatched": {"sum": unmatched}}
+    assert str(value_rate(total)) == rate
 
 
 def test_ages(dated: Path):

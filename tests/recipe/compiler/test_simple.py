@@ -176,6 +176,10 @@ def test_control_totals_are_kept_for_amounts_not_for_ids() -> None:
     used = _plan("SELECT l.id " + _FROM + "l.id = r.id AND l.dbl <= r.rate")
     assert [(n, t.sql()) for n, t in used.left_numbers] == [("dbl", 'KALLA_EXACT(l."dbl")')]
     assert [n for n, _ in used.right_numbers] == ["rate"]
+    texts = _plan("SELECT l.id, l.amount_text, r.qty " + _FROM + "l.amount_text = r.qty")
+    assert [n for n, _ in texts.left_numbers] == []
+    amounts = _plan("SELECT l.id " + _FROM + "l.amount_text = r.amount")
+    assert [n for n, _ in amounts.left_numbers] == ["amount_text"]
 
 
 def test_parses_are_those_that_decide() -> None:
