@@ -23,6 +23,13 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "machine was lost: see its log; memory is the usual reason.",
     ),
     (
+        re.compile(r"Insufficient number of network buffers"),
+        "run.cluster_buffers",
+        "A TaskManager has too few network buffers for the steps of the run.",
+        "Set taskmanager.network.sort-shuffle.min-buffers to 64 in Flink's configuration, or raise "
+        "taskmanager.memory.network.max.",
+    ),
+    (
         re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
         "run.cluster_unreachable",
         "The job server cannot reach the cluster's master.",
