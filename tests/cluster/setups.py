@@ -70,6 +70,19 @@ def _pool(ground: Ground, name: str, change: str) -> str:
     return start_pool(ground.found, name, port, Command((sys.executable, "-c", code), {}))
 
 
+def a_cluster_of_another_kind_is_named(ground: Ground) -> None:
+    """Told by the real job server's own options, before anything is submitted."""
+    other = {"flink": "spark", "spark": "flink"}[ground.found.kind]
+    outcome = on(ground.found, sample(), ground.folder / "kind", runner=other)
+    assert outcome["status"] == "failed" and outcome["error"]["code"] == "run.cluster_kind", outcome
+    assert f"--runner {ground.found.kind}" in outcome["error"]["message"]
+
+
+def the_master_is_away_by_its_address(ground: Ground) -> None:
+    nobody = f"http://{HOST}:{free_port()}"
+    refused(ground, "no-master", "run.cluster_unreachable", "KALLA_MASTER_URL", master_url=nobody)
+
+
 def the_master_is_away_or_lacks_a_jar(ground: Ground) -> None:
     """A job server whose Flink is not there, and then one without Beam's jars."""
     port, artifacts, rest, processes = free_port(), free_port(), free_port(), ground.found.processes

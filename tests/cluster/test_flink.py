@@ -28,6 +28,8 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
             setups.auto_runs_here_where_no_pool_answers,
             setups.the_folder_is_not_shared,
             setups.the_workers_are_older,
+            setups.a_cluster_of_another_kind_is_named,
+            setups.the_master_is_away_by_its_address,
             setups.the_master_is_away_or_lacks_a_jar,
             faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
