@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pyarrow as pa
 import pytest
 
 from connectors import bucket_of
+from pipelines import hot
 from pipelines.cluster import commands
 from pipelines.cluster.local import LocalCluster
 from pipelines.cluster.processes import free_port
@@ -24,7 +26,7 @@ from pipelines.evidence import SETS, Evidence, verify
 from pipelines.launch import Event, launch
 from tests.cluster.data import check_against_plain_loops, ledger_and_bank
 from tests.clusters import logs_shown, on, options, start_pool
-from tests.helpers import drive, manifest, parts, read_set, request, source
+from tests.helpers import document, drive, manifest, parts, read_set, request, source, write_parquet
 from tests.object_servers import s3_server, versitygw_program
 from tests.servers import postgres_server
 
@@ -104,6 +106,25 @@ def large_rows_agree(engine: str, strategy: str) -> Callable[[Ground], None]:
 
     agree.__name__ = f"large_rows_agree_{engine}_{strategy}"
     return agree
+
+
+def a_hot_key_agrees(ground: Ground) -> None:
+    """All rows of the left share one key, more than are matched in one place: parts of them meet the right on their own."""
+    rows = hot.MOST_ROWS * 9 // 8
+    left = {"id": range(rows), "k": [1] * rows, "amount": range(rows)}
+    right = {"id": range(4), "k": [1, 1, 1, 2], "amount": [rows - 1, 7, rows, 7]}
+    types = {name: pa.int64() for name in left}
+    sides = [write_parquet(ground.folder / f"hot-{n}.parquet", t, types) for n, t in (("l", left), ("r", right))]
+    recipe = document(
+        "SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.k = r.k AND tolerance_match(l.amount, r.amount, 0)",
+        *(source(path, ["id"]) for path in sides),
+    )
+    outcome = on(ground.found, recipe, ground.folder / "hot", strategy="shuffle")
+    assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
+    found = [(row["_left_row"], row["_right_row"]) for row in read_set(ground.folder / "hot", "matched")]
+    assert found == [(8, 2), (rows, 1)]
+    drive(recipe, ground.folder / "hot-here", strategy="local")
+    same_evidence(ground.folder / "hot", ground.folder / "hot-here")
 
 
 # Beam SQL has a join of its own, which is a shuffle.

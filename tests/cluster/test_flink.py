@@ -20,6 +20,7 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
             subtests,
             scenarios.sample_is_true,
             *scenarios.LARGE_ROWS,
+            scenarios.a_hot_key_agrees,
             scenarios.passes_of_beam_sql_agree,
             scenarios.two_runs_at_once,
             scenarios.objects_are_read_by_the_workers,
