@@ -176,8 +176,9 @@ def _pause(attempt: int) -> None:
 
 
 def _cut_off(shown: str, at: int, end: int, cut: Interrupted) -> ConnectorError:
+    why = str(cut).rstrip(".")
     return ConnectorError(
-        f"The connection broke off {ATTEMPTS} times while {shown} was read, at byte {at:,} of {end:,}: {cut}.",
+        f"The connection broke off {ATTEMPTS} times while {shown} was read, at byte {at:,} of {end:,}: {why}.",
         code="storage.unreachable",
         hint="Nothing of it was used. Check the network and the store, then run again.",
     )

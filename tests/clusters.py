@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from pipelines.cluster import jars
-from pipelines.cluster.local import LocalCluster, local_cluster
+from pipelines.cluster.commands import Command
+from pipelines.cluster.local import HOST, LocalCluster, local_cluster
+from pipelines.cluster.processes import listening
 from pipelines.launch import launch
 from pipelines.options import ClusterOptions
 from tests.helpers import request
@@ -54,6 +56,13 @@ def logs_shown(folder: Path) -> Iterator[None]:
         raise
 
 
+def start_pool(found: LocalCluster, name: str, port: int, command: Command) -> str:
+    """Another pool beside that of the cluster, which ends with it; its address."""
+    found.processes.start(name, command)
+    found.processes.wait_for(name, lambda: listening(HOST, port), 120)
+    return f"{HOST}:{port}"
+
+
 def options(found: LocalCluster, **more: Any) -> ClusterOptions:
     """What points a run at a cluster."""
     given = ClusterOptions(found.endpoint, found.worker_pool, found.master_url, found.parallelism)
@@ -61,7 +70,7 @@ def options(found: LocalCluster, **more: Any) -> ClusterOptions:
 
 
 def on(
-    found: LocalCluster, recipe: dict[str, Any], output: Path, settings: dict[str, Any] | None = None, **more: Any
+    found: LocalCluster, recipe: dict[str, Any], output: Path | str, settings: dict[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
     """A whole run on a cluster, in its own process; the outcome. ``settings`` replaces some that point at it."""
     asked = request(recipe, output, **{"runner": found.kind, "cluster": options(found, **settings or {})} | more)

@@ -83,7 +83,7 @@ def document(sql: str, left: dict[str, Any], right: dict[str, Any]) -> dict[str,
     return {"recipe_id": "trial", "name": "Trial", "match_sql": sql, "sources": {"left": left, "right": right}}
 
 
-def request(recipe: dict[str, Any], output: Path, **options: Any) -> RunRequest:
+def request(recipe: dict[str, Any], output: Path | str, **options: Any) -> RunRequest:
     return RunRequest(recipe=recipe, output=str(output), run_id=str(uuid.uuid4()), **options)
 
 

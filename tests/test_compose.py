@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -14,11 +15,14 @@ import yaml
 
 from connectors import S3Settings
 from pipelines.cli.app import cli
+from pipelines.cluster.jars import FOLDER_VARIABLE
 from pipelines.cluster.parts import REST_PORT, WORKER_PORT
 from tests.helpers import AskedEnvironment
 from tests.object_servers import VERSITYGW_MODULE, versitygw_program
 from tests.servers import free_port
 from tests.webapp.served.serving import answers
+from webapp.app import create_app
+from webapp.runner import create_runner, runner_of
 from webapp.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,3 +199,72 @@ def test_the_image_copies_what_exists() -> None:
             if sources[0].startswith("--from="):
                 continue
             assert all((ROOT / source).exists() for source in sources), line
+
+
+@pytest.mark.parametrize(("file", "document"), documents())
+def test_folders_lie_in_the_image(file: str, document: dict[str, Any]) -> None:
+    """What is mounted is made there for the user that the services run as; what may be read was copied there."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (user,) = {line.split()[1] for line in dockerfile.splitlines() if line.startswith("USER ")} - {"root"}
+    made = set(re.findall(rf"install -d -o {user} -g {user} (\S+)", dockerfile))
+    copied = {line.split()[-1] for line in dockerfile.splitlines() if line.startswith("COPY ")}
+    mounted = {
+        volume.split(":")[1] for known, _, service in ours() if known == file for volume in service.get("volumes", ())
+    }
+    assert mounted == made == {image_settings()["STAGING_PATH"]}
+    roots = [
+        service["environment"].get("KALLA_LOCAL_ROOTS")
+        for service in document["services"].values()
+        if "environment" in service
+    ]
+    for root in filter(None, [*roots, image_settings()["KALLA_LOCAL_ROOTS"]]):
+        assert set(root.split(":")) <= copied, file
+
+
+def image_settings() -> dict[str, str]:
+    """What the images set themselves."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("ENV ")]
+    return dict(pair.split("=", 1) for line in lines for pair in line.split()[1:])
+
+
+def test_what_the_images_set_is_read() -> None:
+    known = read_settings() | {FOLDER_VARIABLE}
+    assert not {n for n in image_settings() if not n.startswith(("PYTHON", "PIP_"))} - known
+
+
+@pytest.mark.parametrize(("file", "document"), documents())
+def test_paths_of_urls_are_routes(file: str, document: dict[str, Any], tmp_path: Path) -> None:
+    """Of what app and runner are asked for, and of where the runner reports to; that of Flink is asked for in
+    tests/cluster/test_parts.py."""
+    settings = Settings.from_environment({"STAGING_PATH": str(tmp_path), "WORKER_URL": "http://runner"})
+    runner = create_runner(settings)
+    runner_of(runner).close(5)
+    rules = {"app": create_app(settings).url_map, "runner": runner.url_map}
+    routes = {name: {str(rule) for rule in found.iter_rules()} for name, found in rules.items()}
+    for name, found in routes.items():
+        (path,) = re.findall(
+            r"http://127\.0\.0\.1:\d+(/[a-z]+)", " ".join(document["services"][name]["healthcheck"]["test"])
+        )
+        assert path in found, f"{file}: {name}: {path}"
+    callback = urlsplit(document["services"]["app"]["environment"]["KALLA_CALLBACK_URL"])
+    assert {f"{callback.path}/{word}" for word in ("progress", "complete", "error")} <= routes["app"]
+    origin = document["services"]["runner"]["environment"]["KALLA_CALLBACK_ORIGINS"]
+    assert origin == f"{callback.scheme}://{callback.netloc}"
+
+
+@pytest.mark.parametrize("form", ["single", "cluster"])
+def test_the_example_names_what_the_file_takes_and_nothing_else(form: str) -> None:
+    taken = set(re.findall(r"\$\{([A-Z0-9_]+)", (ROOT / f"docker-compose.{form}.yml").read_text()))
+    named = set(re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / f"deploy/{form}.env.example").read_text(), re.MULTILINE))
+    assert taken == named
+
+
+@pytest.mark.parametrize(("file", "name", "service"), [entry for entry in ours() if "environment" in entry[2]])
+def test_the_settings_of_the_files_are_valid(file: str, name: str, service: dict[str, Any], tmp_path: Path) -> None:
+    """With secrets filled in, and the defaults of the file."""
+    secret = "0123456789abcdef" * 4
+    filled = {n: re.sub(r"\$\{\w+:\?[^}]*\}", secret, str(v)) for n, v in service["environment"].items()}
+    given = {n: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", v) for n, v in filled.items()}
+    assert not [value for value in given.values() if "$" in value]
+    Settings.from_environment(image_settings() | given | {"STAGING_PATH": str(tmp_path)})
+    assert S3Settings.from_environment(given).endpoint == "http://store:7070"

@@ -82,6 +82,9 @@ def flink_configuration(place: FlinkPlace, folder: Path, memory_mib: int = 640, 
         "taskmanager.memory.managed.size": f"{managed}m",
         "taskmanager.memory.network.min": "64m",
         "taskmanager.memory.network.max": "64m",
+        # So many buffers of 32 KiB each output of a step must have; it takes more where there are some. With the usual
+        # 512 the step that feeds the joins of two statements did not start.
+        "taskmanager.network.sort-shuffle.min-buffers": 64,
         "taskmanager.memory.jvm-metaspace.size": "192m",
         "taskmanager.memory.jvm-overhead.min": "128m",
         "taskmanager.memory.jvm-overhead.max": "128m",

@@ -23,6 +23,13 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "machine was lost: see its log; memory is the usual reason.",
     ),
     (
+        re.compile(r"Insufficient number of network buffers"),
+        "run.cluster_buffers",
+        "A TaskManager has too few network buffers for the steps of the run.",
+        "Set taskmanager.network.sort-shuffle.min-buffers to 64 in Flink's configuration, or raise "
+        "taskmanager.memory.network.max.",
+    ),
+    (
         re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
         "run.cluster_unreachable",
         "The job server cannot reach the cluster's master.",
@@ -43,8 +50,9 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
     (
         re.compile(r"Cannot call methods on a stopped SparkContext"),
         "run.worker_lost",
-        "Spark gave the run up: its executors did not start or were lost.",
-        "Look at the logs of the Spark workers; memory or a missing jar is the usual reason.",
+        "Spark gave the run up: the job server's master did not answer, or executors did not start or were lost.",
+        "Look at the logs of the job server and the Spark workers: a wrong address, memory or a missing jar is the "
+        "usual reason. With KALLA_MASTER_URL a master that is away is told before the run.",
     ),
     (
         re.compile(r"TaskManager.*(no longer reachable|lost|timed out)|Heartbeat of TaskManager|ExecutorLostFailure"),

@@ -31,7 +31,7 @@ with loading_beam():
     from apache_beam.runners.portability.portable_runner import PortableRunner
 
 _POLL_SECONDS = 0.25
-_SUBMIT_SECONDS = 30
+_REACH_SECONDS, _SUBMIT_SECONDS = 5, 30
 _AGAIN_SECONDS = 1.0
 _ROOM_SECONDS = 1800
 _ASK_SECONDS = 2.0
@@ -79,6 +79,7 @@ class PortableJob:
 
     def _handed_over(self) -> Iterator[Any]:
         """What the job server tells of the job from now on."""
+        _check_listening(str(self._runner.cluster.job_endpoint))
         handle = PortableRunner().create_job_service(self._options)
         self._service = handle.job_service
         # The stream of messages has no deadline: Beam opens it anew under the job's id, which the one that it prepared
@@ -199,6 +200,20 @@ class PortableJob:
         except grpc.RpcError:
             pass  # the master is asked as well
         self._runner.end(self._name)
+
+
+def _check_listening(endpoint: str) -> None:
+    """Raises PipelineError soon where nobody listens, also where a service saw a job server a moment ago: Beam would
+    wait as long as taking a job may last."""
+    with grpc.insecure_channel(endpoint) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_REACH_SECONDS)
+        except grpc.FutureTimeoutError as error:
+            raise PipelineError(
+                f"No job server answers at {endpoint}.",
+                code="run.cluster_unreachable",
+                hint="Start it again, or correct KALLA_JOB_ENDPOINT; nothing was read.",
+            ) from error
 
 
 class ClusterRunner:

@@ -188,6 +188,10 @@ def no_process_is_left(found: LocalCluster) -> None:
         host, _, port = address.partition(":")
         with socket.socket() as probe:
             assert probe.connect_ex((host, int(port))) != 0
-    folder = str(found.processes.logs.parent)
-    living = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or ())]
-    assert not living
+    assert not processes_of(found.processes.logs.parent)
+
+
+def processes_of(folder: Path) -> list[dict[str, Any]]:
+    """The processes of this machine that have ``folder`` in their command."""
+    told = psutil.process_iter(["pid", "cmdline"])
+    return [p.info for p in told if str(folder) in " ".join(p.info["cmdline"] or ())]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,15 +12,22 @@ from functools import cached_property
 from itertools import starmap
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import pyarrow as pa
 import pytest
 
+from connectors import bucket_of
+from pipelines import hot
+from pipelines.cluster import commands
 from pipelines.cluster.local import LocalCluster
-from pipelines.evidence import verify
+from pipelines.cluster.processes import free_port
+from pipelines.evidence import SETS, Evidence, verify
 from pipelines.launch import Event, launch
 from tests.cluster.data import check_against_plain_loops, ledger_and_bank
-from tests.clusters import logs_shown, on, options
-from tests.helpers import drive, manifest, parts, request, source
+from tests.clusters import logs_shown, on, options, start_pool
+from tests.helpers import document, drive, manifest, parts, read_set, request, source, write_parquet
+from tests.object_servers import s3_server, versitygw_program
 from tests.servers import postgres_server
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "sample"
@@ -99,6 +108,25 @@ def large_rows_agree(engine: str, strategy: str) -> Callable[[Ground], None]:
     return agree
 
 
+def a_hot_key_agrees(ground: Ground) -> None:
+    """All rows of the left share one key, more than are matched in one place: parts of them meet the right on their own."""
+    rows = hot.MOST_ROWS * 9 // 8
+    left = {"id": range(rows), "k": [1] * rows, "amount": range(rows)}
+    right = {"id": range(4), "k": [1, 1, 1, 2], "amount": [rows - 1, 7, rows, 7]}
+    types = {name: pa.int64() for name in left}
+    sides = [write_parquet(ground.folder / f"hot-{n}.parquet", t, types) for n, t in (("l", left), ("r", right))]
+    recipe = document(
+        "SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.k = r.k AND tolerance_match(l.amount, r.amount, 0)",
+        *(source(path, ["id"]) for path in sides),
+    )
+    outcome = on(ground.found, recipe, ground.folder / "hot", strategy="shuffle")
+    assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
+    found = [(row["_left_row"], row["_right_row"]) for row in read_set(ground.folder / "hot", "matched")]
+    assert found == [(8, 2), (rows, 1)]
+    drive(recipe, ground.folder / "hot-here", strategy="local")
+    same_evidence(ground.folder / "hot", ground.folder / "hot-here")
+
+
 # Beam SQL has a join of its own, which is a shuffle.
 LARGE_ROWS = tuple(
     starmap(
@@ -106,6 +134,55 @@ LARGE_ROWS = tuple(
         [("vectorized", "shuffle"), ("vectorized", "broadcast"), ("vectorized", "local"), ("beam-sql", "shuffle")],
     )
 )
+
+
+def passes_of_beam_sql_agree(ground: Ground) -> None:
+    """UNION ALL of three passes, found by Beam SQL on the cluster and united here; some pairs are found more than once,
+    some by the last alone."""
+    recipe = sample()
+    recipe["match_sql"] = (
+        "SELECT l.invoice_id, r.payment_id FROM left_src l JOIN right_src r ON l.invoice_id = r.reference_number"
+        " AND l.amount = r.paid_amount UNION ALL SELECT l.invoice_id, r.payment_id FROM left_src l JOIN right_src r"
+        " ON l.customer_id = r.payer_id AND percent_match(l.amount, r.paid_amount, 1)"
+        " UNION ALL SELECT l.invoice_id, r.payment_id FROM left_src l JOIN right_src r ON l.currency = r.currency"
+        " AND l.amount = r.paid_amount AND date_within(l.invoice_date, r.payment_date, 60)"
+    )
+    outputs = [ground.folder / name for name in ("passes", "passes-here")]
+    outcome = on(ground.found, recipe, outputs[0], engine="beam-sql")
+    assert outcome["status"] == "completed", outcome
+    assert (outcome["engine"], outcome["runner"]) == ("beam-sql", ground.found.kind)
+    drive(recipe, outputs[1])
+    same_evidence(*outputs)
+    pairs = Counter((*row["_left_row"], *row["_right_row"]) for row in read_set(outputs[0], "matched"))
+    assert {1, 3} <= set(pairs.values()), pairs
+
+
+def objects_are_read_by_the_workers(ground: Ground) -> None:
+    """Sources in a store, which workers with its keys read and others do not, and evidence there."""
+    try:
+        versitygw_program()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    with s3_server() as store, mock.patch.dict(os.environ, store.environment()):
+        bucket = bucket_of("s3", store.bucket())
+        recipe = sample()
+        for side in recipe["sources"].values():
+            path = Path(side["uri"])
+            bucket.upload(f"in/{path.name}", path)
+            side["uri"] = f"s3://{bucket.name}/in/{path.name}"
+        output = f"s3://{bucket.name}/out"
+        where: dict[str, Any] = {"output": output, "staging": str(ground.folder / "shared")}
+        refused = on(ground.found, recipe, **where)
+        assert refused["status"] == "failed" and refused["error"]["code"] == "source.access_denied", refused
+        assert not list(bucket.listed("out"))
+        port = free_port()
+        pool = start_pool(ground.found, "pool-with-keys", port, commands.worker_pool(port))
+        outcome = on(ground.found, recipe, **where, settings={"worker_pool": pool})
+        assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
+        assert verify(output).ok
+        for name in SETS:
+            stored, here = (Evidence(place).parts(name) for place in (output, ground.sample_truth))
+            assert [part.sha256 for part in stored] == [part.sha256 for part in here]
 
 
 def two_runs_at_once(ground: Ground) -> None:

@@ -13,7 +13,7 @@ from pipelines.cluster.processes import free_port, listening
 from pipelines.evidence import Evidence
 from pipelines.runners.choice import FALLBACK
 from tests.cluster.scenarios import Ground, sample
-from tests.clusters import on
+from tests.clusters import on, start_pool
 
 # A pool that is a pool of ours in all but one thing.
 _POOL = (
@@ -65,11 +65,22 @@ def the_workers_are_older(ground: Ground) -> None:
 
 
 def _pool(ground: Ground, name: str, change: str) -> str:
-    port, processes = free_port(), ground.found.processes
+    port = free_port()
     code = _POOL.format(change=change.format(), port=port)
-    processes.start(name, Command((sys.executable, "-c", code), {}))
-    processes.wait_for(name, lambda: listening(HOST, port), 120)
-    return f"{HOST}:{port}"
+    return start_pool(ground.found, name, port, Command((sys.executable, "-c", code), {}))
+
+
+def a_cluster_of_another_kind_is_named(ground: Ground) -> None:
+    """Told by the real job server's own options, before anything is submitted."""
+    other = {"flink": "spark", "spark": "flink"}[ground.found.kind]
+    outcome = on(ground.found, sample(), ground.folder / "kind", runner=other)
+    assert outcome["status"] == "failed" and outcome["error"]["code"] == "run.cluster_kind", outcome
+    assert f"--runner {ground.found.kind}" in outcome["error"]["message"]
+
+
+def the_master_is_away_by_its_address(ground: Ground) -> None:
+    nobody = f"http://{HOST}:{free_port()}"
+    refused(ground, "no-master", "run.cluster_unreachable", "KALLA_MASTER_URL", master_url=nobody)
 
 
 def the_master_is_away_or_lacks_a_jar(ground: Ground) -> None:

@@ -12,15 +12,18 @@ from typing import Any
 import grpc
 import pytest
 
+from pipelines.cluster.processes import free_port
 from pipelines.errors import PipelineError, recorded
 from pipelines.loading import loading_beam
 from pipelines.options import Choice, ClusterOptions
 from pipelines.runners import portable
 from pipelines.runners.base import Folders
+from pipelines.runners.choice import FALLBACK
 from pipelines.runners.flink import FlinkRunner, is_living, named, newest
 from pipelines.runners.portable import ClusterRunner, PortableJob
 from pipelines.runners.submit import run_on_cluster
-from tests.helpers import request
+from tests.cluster.scenarios import sample
+from tests.helpers import beam, request
 
 with loading_beam():
     import apache_beam
@@ -151,6 +154,21 @@ def test_a_job_server_that_is_lost_fails_the_run_and_both_are_asked_to_stop(
         runner = Master(cluster, 2)
         assert told(submitted(runner, tmp_path).wait) == "run.cluster_lost"
         assert (server.asked, runner.ended) == (["run", "cancel"], 1)
+
+
+@pytest.mark.timeout(120)
+def test_a_job_server_that_went_after_it_was_seen_is_told_before_beam_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service looks at its cluster from time to time; the run that starts in between need not wait for Beam."""
+    monkeypatch.setattr(portable, "_SUBMIT_SECONDS", 3600)
+    monkeypatch.setattr(portable, "_REACH_SECONDS", 0.2)
+    gone = ClusterOptions(f"127.0.0.1:{free_port()}", parallelism=2)
+    assert told(lambda: submitted(Master(gone, 2), tmp_path).wait()) == "run.cluster_unreachable"
+    seen = Choice("flink", "it answered a moment ago", 2)
+    outcome = beam(sample(), tmp_path / "out", runner="auto", cluster=gone, choice=seen)
+    assert (outcome["runner"], outcome["matched_count"]) == ("direct", 7)
+    assert [w for w in outcome["warnings"] if w["code"] == FALLBACK and str(gone.job_endpoint) in w["message"]]
 
 
 def test_a_failure_that_a_new_try_mended_hides_no_lost_job_server(

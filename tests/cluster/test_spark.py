@@ -20,7 +20,12 @@ def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
             scenarios.sample_is_true,
             scenarios.two_runs_at_once,
             *scenarios.LARGE_ROWS,
+            scenarios.passes_of_beam_sql_agree,
             setups.no_pool_answers,
+            setups.the_folder_is_not_shared,
+            setups.a_cluster_of_another_kind_is_named,
+            setups.the_master_is_away_by_its_address,
+            faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
             faults.a_spark_worker_is_killed,
         )

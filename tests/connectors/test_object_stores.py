@@ -282,7 +282,6 @@ def test_a_cut_in_mid_read_is_resumed(
     assert found == rows
 
 
-@pytest.mark.parametrize("store", ["s3"], indirect=True)
 def test_a_line_that_stays_down_gives_no_partial_rows(
     store: Store, big: tuple[Bucket, list[Row]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,7 +302,8 @@ def test_a_line_that_stays_down_gives_no_partial_rows(
             line.down = False
     assert caught.value.code == "source.unreachable"
     assert caught.value.retryable
-    assert "S3_ENDPOINT" in caught.value.hint
+    assert ("S3_ENDPOINT" if isinstance(store, S3Server) else "Nothing of it was used") in caught.value.hint
+    assert ".." not in caught.value.message
 
 
 def test_parquet_fetches_only_the_columns_that_are_asked_for(store: Store, bucket: Bucket, monkeypatch: Any) -> None:

@@ -45,6 +45,8 @@ from webapp.stores.runs import FINAL, OPEN
 log = logging.getLogger(__name__)
 
 STATUSES = (*OPEN, *FINAL)
+_MOST_NAMES = 20  # of columns in one sentence
+
 # --- reading -------------------------------------------------------------------------------------------
 
 
@@ -355,7 +357,7 @@ def _check_side(app: Kalla, recipe: Recipe, side: str, given: Given | None) -> N
     schema = columns_of(app, source)
     missing = missing_columns(source, schema, is_disposable=given is not None and given.is_disposable)
     if missing:
-        raise _mismatch(side, source.alias, missing)
+        raise _mismatch(side, source, missing, [column.name for column in schema])
     _refuse_filters(check_filters(source.filters, schema, path))
 
 
@@ -368,7 +370,8 @@ def _check_filters_of_file(app: Kalla, source: Source, path: str) -> None:
     _refuse_filters(check_filters(source.filters, schema, path))
 
 
-def _mismatch(side: str, alias: str, missing: list[dict[str, Any]]) -> ServiceError:
+def _mismatch(side: str, source: Source, missing: list[dict[str, Any]], there: list[str]) -> ServiceError:
+    """The missing columns, each with the nearest names that are there, and the ones that nobody asked for."""
     names = ", ".join(f"'{item['column']}'" for item in missing)
     details = []
     for item in missing:
@@ -376,11 +379,20 @@ def _mismatch(side: str, alias: str, missing: list[dict[str, Any]]) -> ServiceEr
         message = f"column '{item['column']}' is missing" + (f"; did you mean '{near[0]}'?" if near else "")
         details.append({"path": f"sources.{side}.schema", "message": message, "code": "run.schema_mismatch", **item})
     return ServiceError(
-        f"The file for the {side} source '{alias}' lacks {names}.",
+        f"The file for the {side} source '{source.alias}' lacks {names}.",
         code="run.schema_mismatch",
-        hint="Upload a file with these column names.",
+        hint=f"Upload a file with these column names.{_surplus(source, there)}",
         details=details,
     )
+
+
+def _surplus(source: Source, there: list[str]) -> str:
+    known = {*(source.schema_columns or ()), *source.primary_key}
+    names = [f"'{name}'" for name in there if name not in known]
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f" Besides, it has {', '.join(names[:_MOST_NAMES])}{more}."
 
 
 def _dispatch(app: Kalla, recipe: Recipe, run_id: str) -> None:

@@ -137,6 +137,7 @@ def test_a_file_that_lacks_columns(client: FlaskClient, with_file: Document, upl
     found = {d["column"]: d["suggestions"] for d in answer.json["details"]}
     assert found == {"id": [], "amount": ["Amount"]}
     assert "'id', 'amount'" in answer.json["error"]
+    assert "it has 'Amount', 'more'." in answer.json["error"]
     assert client.get("/api/runs").json == []
 
 
