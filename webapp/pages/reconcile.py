@@ -14,7 +14,6 @@ from webapp.errors import ServiceError
 from webapp.pages import card, notices, reconcile_cards, reconcile_view, uploading
 from webapp.pages.frame import blueprint, status_for
 from webapp.pages.reconcile_view import CardPart, Conversation
-from webapp.pages.view import FINAL
 from webapp.services import chat as service
 from webapp.services import chat_documents as documents
 from webapp.services import runs as run_service
@@ -55,13 +54,11 @@ def conversation_page(document: Mapping[str, Any], fault: Fault | None = None) -
     """The page of a session document, with what went wrong with the form that was sent."""
     app = kalla()
     view = reconcile_view.conversation(document)
-    shown = _shown(app, view)
-    following = any(part.type == "progress" and _is_open(shown[part.id]) for part in _cards(view))
     return render_template(
         "reconcile.html",
         view=replace(view, fault=fault),
-        shown=shown,
-        following=following,
+        shown=_shown(app, view),
+        following=document["status"] == "running",  # until its end has been told: the run itself may be over before
         sessions=_sessions(app, view.id),
         sources=[source.alias for source in app.sources.list(NAMED)] if not view.messages else [],
         model="" if view.is_guided else documents.model_name(app),
@@ -93,10 +90,6 @@ def _value(app: Kalla, view: Conversation, part: CardPart) -> Any:
         totals = {side: found.total if found else None for side, found in view.sides.items()}
         return reconcile_cards.result(app, data, view.names, totals)
     return None
-
-
-def _is_open(run: Mapping[str, Any] | None) -> bool:
-    return run is not None and run["status"] not in FINAL
 
 
 def _sessions(app: Kalla, current: str) -> list[dict[str, Any]]:

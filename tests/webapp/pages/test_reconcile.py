@@ -112,6 +112,15 @@ def test_progress_is_followed_and_can_be_cancelled(drawn: Any, insert_run: Any, 
     assert page.all("meta", http_equiv="refresh")
 
 
+def test_a_run_that_has_ended_is_followed_until_its_end_was_told(drawn: Any, completed: str) -> None:
+    """A page without scripts that was loaded between the two would stay as it is."""
+    progress = made.card("progress", {"run_id": completed, "status": "submitted"})
+    running = {"phase": "execution", "run_id": completed}
+    assert drawn(made.document(made.agent(progress), status="running", **running)).all("meta", http_equiv="refresh")
+    told = drawn(made.document(made.agent(progress), status="completed", **running))
+    assert not told.all("meta", http_equiv="refresh")
+
+
 def test_a_run_that_is_gone(drawn: Any) -> None:
     page = drawn(made.document(made.agent(made.card("progress", {"run_id": "x", "status": "running"}))))
     assert "This run is no longer there." in page.text
