@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from connectors.buckets import Bucket
+from connectors.buckets import Bucket, Listed
 from connectors.errors import ConnectorError
+from connectors.files import Identity
 from connectors.objects import object_stream
 from connectors.stores import bucket_of
 from recipe import RecipeError, parse_file_uri
@@ -54,17 +56,18 @@ class ObjectFolder:
         """The address for people, without a slash at the end."""
         return self.bucket.shown(self.prefix).rstrip("/")
 
+    def entries(self, prefix: str = "") -> Iterator[Listed]:
+        """Every object whose name begins so; ``key`` is its name from here."""
+        for entry in self.bucket.listed(self.prefix + prefix):
+            yield replace(entry, key=entry.key.removeprefix(self.prefix))
+
     def names(self) -> dict[str, int]:
         """Name and size of every object, the first ``MOST_NAMES`` of them."""
-        listed = islice(self.bucket.listed(self.prefix), MOST_NAMES)
-        return {entry.key.removeprefix(self.prefix): int(entry.identity["size"]) for entry in listed}
+        return {entry.key: int(entry.identity["size"]) for entry in islice(self.entries(), MOST_NAMES)}
 
     def modified(self, name: str) -> datetime | None:
         """When an object was written; None where there is none."""
-        for entry in self.bucket.listed(self.prefix + name):
-            if entry.key == self.prefix + name:
-                return entry.modified
-        return None
+        return next((entry.modified for entry in self.entries(name) if entry.key == name), None)
 
     def read(self, name: str, most: int) -> bytes:
         """An object's first ``most`` bytes."""
@@ -72,10 +75,14 @@ class ObjectFolder:
         with object_stream(self.bucket, key, self.bucket.head(key), 0, most) as stream:
             return stream.read(most)
 
-    def download(self, name: str, path: Path) -> None:
-        """Write an object, in one version, to a local file."""
+    def identity(self, name: str) -> Identity:
+        """What tells an object's present version from others."""
+        return self.bucket.head(self.prefix + name)
+
+    def download(self, name: str, path: Path, identity: Identity | None = None) -> None:
+        """Write an object, in one version, to a local file; the present one unless given."""
         key = self.prefix + name
-        identity = self.bucket.head(key)
+        identity = identity or self.bucket.head(key)
         with object_stream(self.bucket, key, identity, 0, identity["size"]) as stream, path.open("wb") as file:
             while block := stream.read(_BLOCK):
                 file.write(block)

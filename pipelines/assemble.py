@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from pipelines import engine
 from pipelines.errors import PipelineError
+from pipelines.exchange import Exchange
 from pipelines.keys import KeyRun, key_run
 from pipelines.layout import Layout, PairColumn
 from pipelines.matching import EXCLUDED, KEY_NULL, NULL_KEY, PREDICATE, REASONS, UNPARSEABLE, UNPARSED
@@ -72,7 +73,7 @@ class Assembler:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._scratch, self._evidence = Path(layout.scratch), Path(layout.evidence)
+        self._exchange = layout.exchange
         self._pairs: dict[str, PairFile] = {}
         self._nearest: dict[str, _NearestFile] = {}
         self._connection: engine.Connection | None = None
@@ -115,7 +116,7 @@ class Assembler:
                 for i, j in _steps(len(left_rows), self._layout.slice_rows)
             )
             schema, few = self._layout.matched_schema, self._layout.matched_few
-            written.parts.append(write_part(self._evidence, "matched", chunk.number, batches, schema, few))
+            written.parts.append(write_part(self._exchange.evidence, "matched", chunk.number, batches, schema, few))
         return written
 
     # -- unmatched rows ------------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ class Assembler:
         out = pa.Table.from_arrays([*columns, *source], names=schema.names)
         set_name = "unmatched_left" if side == LEFT else "unmatched_right"
         few = self._layout.unmatched_few(side)
-        written.parts.append(write_part(self._evidence, set_name, chunk.number, [out], schema, few))
+        written.parts.append(write_part(self._exchange.evidence, set_name, chunk.number, [out], schema, few))
         return written
 
     def _reasons(
@@ -213,6 +214,7 @@ class Assembler:
 
     def _filed_rows(self, slice_number: int) -> _Filed:
         batches = []
+        self._exchange.bring("routed-*.arrow")
         for number in range(self._layout.right_chunks):
             with pa.OSFile(str(self._routed(number)), "rb") as source, pa.ipc.open_file(source) as file:
                 batches.append(file.get_batch(slice_number))
@@ -264,20 +266,23 @@ class Assembler:
     def _pair_file(self, side: str) -> PairFile:
         if side not in self._pairs:
             name, first = (PAIRS_BY_LEFT, "lr") if side == LEFT else (PAIRS_BY_RIGHT, "rr")
-            self._pairs[side] = PairFile(self._scratch / name, first)
+            self._exchange.bring(name)
+            self._pairs[side] = PairFile(self._exchange.scratch / name, first)
         return self._pairs[side]
 
     def _nearest_file(self, side: str) -> _NearestFile:
         if side not in self._nearest:
-            self._nearest[side] = _NearestFile(self._scratch / nearest_file(side), self._layout.facts(side).units)
+            name = nearest_file(side)
+            self._exchange.bring(name)
+            self._nearest[side] = _NearestFile(self._exchange.scratch / name, self._layout.facts(side).units)
         return self._nearest[side]
 
     def _routed(self, number: int) -> Path:
-        return self._scratch / f"routed-{number:05d}.arrow"
+        return self._exchange.scratch / f"routed-{number:05d}.arrow"
 
     def _ask(self, sql: str, **tables: pa.Table) -> pa.Table:
         if self._connection is None:
-            connection = engine.connect(self._scratch, _CHUNK_MEMORY * _CORES, threads=1, ordered=True)
+            connection = engine.connect(self._exchange.scratch, _CHUNK_MEMORY * _CORES, threads=1, ordered=True)
             self._connection = self._held.enter_context(connection)
         for name, table in tables.items():
             self._connection.register(name, table)
@@ -340,13 +345,13 @@ class _NearestFile:
 
 
 _local = threading.local()
-_readers: dict[tuple[str, str], RowReader] = {}
+_readers: dict[tuple[Exchange, str], RowReader] = {}
 _readers_lock = threading.Lock()
 
 
 def _reader(layout: Layout, relation: Relation) -> RowReader:
     """This process's reader of one side of a run; those of earlier runs are let go."""
-    run = layout.scratch
+    run = layout.exchange
     with _readers_lock:
         for key in [key for key in _readers if key[0] != run]:
             del _readers[key]
@@ -364,11 +369,11 @@ def let_go() -> None:
 
 def assembler(layout: Layout) -> Assembler:
     """This thread's assembler for the layout's run."""
-    held: tuple[str, Assembler] | None = getattr(_local, "held", None)
-    if held is None or held[0] != layout.scratch:
+    held: tuple[Exchange, Assembler] | None = getattr(_local, "held", None)
+    if held is None or held[0] != layout.exchange:
         if held is not None:
             held[1].close()
-        held = (layout.scratch, Assembler(layout))
+        held = (layout.exchange, Assembler(layout))
         _local.held = held
     return held[1]
 

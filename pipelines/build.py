@@ -9,20 +9,20 @@
     -> MergeShards -> [RouteRight] -> LeftSlices -> [AssembleLeft] -> Summarise
 
 Steps in brackets run on many workers: their work is spread by its own number and their results are gathered under one
-key. Both are plain GroupByKeys, which is all the barriers a run needs; what every worker must know lies in the run's
-folder. Each round carries a ``None`` along, so that one with nothing to do still reaches the next.
+key. Both are plain GroupByKeys, which is all the barriers a run needs; what every worker must know lies among the
+run's scratch files. Each round carries a ``None`` along, so that one with nothing to do still reaches the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipelines import steps
 from pipelines.beam_sql.rows import Batch, keep_pairs
 from pipelines.beam_sql.statement import SqlMatch
 from pipelines.errors import recorded
+from pipelines.exchange import Exchange, sent
 from pipelines.loading import loading_beam
 from pipelines.progress import told_in
 from pipelines.stage import StageTask
@@ -40,10 +40,10 @@ _NOTHING = (-1, None)
 
 class _Step(beam.DoFn):
     """Calls a function for each element, counts elements in and out, and leaves the first failure where the driver
-    finds it."""
+    finds it. What a step leaves is sent before it counts as done."""
 
-    def __init__(self, name: str, call: Callable[[Any], Iterable[Any]], folder: str) -> None:
-        self._name, self._call, self._folder = name, call, folder
+    def __init__(self, name: str, call: Callable[[Any], Iterable[Any]], exchange: Exchange) -> None:
+        self._name, self._call, self._exchange = name, call, exchange
 
     def __dir__(self) -> list[str]:
         """Beam reads the signature of every method named here, dozens of times a run, to find state and timers."""
@@ -51,7 +51,8 @@ class _Step(beam.DoFn):
 
     def process(self, element: Any) -> Iterator[Any]:
         Metrics.counter("kalla", f"{self._name}-in").inc()
-        with recorded(self._folder), told_in(self._folder):
+        folder = str(self._exchange.scratch)
+        with sent(self._exchange), recorded(folder), told_in(folder):
             for result in self._call(element):
                 Metrics.counter("kalla", f"{self._name}-out").inc()
                 yield result
@@ -60,11 +61,11 @@ class _Step(beam.DoFn):
 class _Wiring:
     """Labels and wraps the steps of one run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
 
     def step(self, label: str, call: Callable[[Any], Iterable[Any]]) -> beam.PTransform:
-        return label >> beam.ParDo(_Step(label, call, str(self.folder)))
+        return label >> beam.ParDo(_Step(label, call, self.exchange))
 
     def once(
         self, numbered: beam.PCollection, label: str, call: Callable[[list[Any]], Iterable[Any]]
@@ -88,7 +89,7 @@ def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask], sql_
 
     ``sql_service`` is the address of the service that engine beam-sql needs.
     """
-    wiring, folder = _Wiring(state.folder), state.folder
+    wiring, exchange = _Wiring(state.exchange), state.exchange
     splits = pipeline | "CreateSplits" >> beam.Create(_numbered(tasks), reshuffle=False)
     staged = wiring.each(splits, "StageSplits", steps.stage)
     ready = wiring.once(staged, "Relations", lambda found: [steps.with_relations(state, found)])
@@ -98,11 +99,11 @@ def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask], sql_
         assert sql_service is not None, "engine beam-sql needs its service"
         kept = _pairs_by_sql(wiring, ready, state.sql, sql_service, state.buckets)
         shards = (_match_whole if state.plan.kind is PlanClass.GENERAL else _explain_rest)(wiring, kept)
-    chunks = wiring.once(shards, "MergeShards", lambda _: _numbered(steps.merge(folder).right))
-    routed = wiring.each(chunks, "RouteRight", lambda chunk: steps.route(folder, chunk))
-    slices = wiring.once(routed, "LeftSlices", lambda found: _numbered(steps.left_slices(folder, found)))
-    assembled = wiring.each(slices, "AssembleLeft", lambda chunk: steps.assemble(folder, chunk))
-    wiring.once(assembled, "Summarise", lambda found: [steps.summarise(folder, found)])
+    chunks = wiring.once(shards, "MergeShards", lambda _: _numbered(steps.merge(exchange).right))
+    routed = wiring.each(chunks, "RouteRight", lambda chunk: steps.route(exchange, chunk))
+    slices = wiring.once(routed, "LeftSlices", lambda found: _numbered(steps.left_slices(exchange, found)))
+    assembled = wiring.each(slices, "AssembleLeft", lambda chunk: steps.assemble(exchange, chunk))
+    wiring.once(assembled, "Summarise", lambda found: [steps.summarise(exchange, found)])
 
 
 def _numbered(items: Iterable[Any]) -> list[_Numbered]:
@@ -119,7 +120,7 @@ def _broadcast(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
 
 
 def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
-    folder = wiring.folder
+    exchange = wiring.exchange
 
     def keyed(side: str, label: str) -> beam.PCollection:
         def rows(grouped: tuple[int, Iterable[Any]]) -> Iterator[tuple[int, bytes]]:
@@ -134,13 +135,13 @@ def _shuffle(wiring: _Wiring, ready: beam.PCollection) -> beam.PCollection:
 
     def match(grouped: tuple[int, dict[str, Iterable[bytes]]]) -> list[_Numbered]:
         bucket, rows = grouped
-        return [(_GATHERED, None if bucket < 0 else steps.match_bucket(folder, bucket, rows[LEFT], rows[RIGHT]))]
+        return [(_GATHERED, None if bucket < 0 else steps.match_bucket(exchange, bucket, rows[LEFT], rows[RIGHT]))]
 
     counted = wiring.each(
         ready | wiring.step("FilesToCount", lambda state: _numbered(steps.countable_files(state))), "CountKeys",
         steps.count_keys_of,
     )  # fmt: skip
-    spread = wiring.once(counted, "HotKeys", lambda found: [steps.find_hot_keys(folder, found)])
+    spread = wiring.once(counted, "HotKeys", lambda found: [steps.find_hot_keys(exchange, found)])
     sides = {LEFT: keyed(LEFT, "KeyLeft"), RIGHT: keyed(RIGHT, "KeyRight")}
     return sides | "GroupByBucket" >> beam.CoGroupByKey() | wiring.step("MatchBuckets", match)
 
@@ -151,7 +152,7 @@ def _pairs_by_sql(
     """Pairs by Beam SQL, gathered by the place of their left row."""
     from pipelines.beam_sql.transform import sql_pairs
 
-    folder = wiring.folder
+    exchange = wiring.exchange
 
     def batches(side: str, label: str, number: int) -> beam.PCollection:
         def rows(grouped: tuple[int, Iterable[Any]]) -> Iterator[Batch]:
@@ -170,7 +171,7 @@ def _pairs_by_sql(
 
     def keep(grouped: tuple[int, Iterable[Any]]) -> list[_Numbered]:
         place, pairs = grouped
-        return [(_GATHERED, None if place < 0 else keep_pairs(folder, place, pairs))]
+        return [(_GATHERED, None if place < 0 else keep_pairs(exchange.scratch, place, pairs))]
 
     nothing = ready | wiring.step("NoPairs", lambda _: [_NOTHING])
     all_pairs = (*(placed(match, number) for number, match in enumerate(matches)), nothing)
@@ -180,13 +181,13 @@ def _pairs_by_sql(
 
 def _explain_rest(wiring: _Wiring, kept: beam.PCollection) -> beam.PCollection:
     """What is to be said of the rows that are in no pair."""
-    rest = wiring.once(kept, "RestFiles", lambda _: _numbered(steps.explainable_files(wiring.folder)))
+    rest = wiring.once(kept, "RestFiles", lambda _: _numbered(steps.explainable_files(wiring.exchange)))
     return wiring.each(rest, "ExplainRest", steps.explain_part)
 
 
 def _match_whole(wiring: _Wiring, kept: beam.PCollection) -> beam.PCollection:
     """The result of a statement that runs whole, held against the pairs."""
-    return wiring.once(kept, "MatchWhole", lambda _: [(_GATHERED, steps.match_checked(wiring.folder))])
+    return wiring.once(kept, "MatchWhole", lambda _: [(_GATHERED, steps.match_checked(wiring.exchange))])
 
 
 _STRATEGIES: dict[str, Callable[[_Wiring, beam.PCollection], beam.PCollection]] = {

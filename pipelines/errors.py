@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ class EvidenceError(PipelineError):
 UNKNOWN = "internal.error"
 # Apart, so that what a library raised first never hides the failure that a person can mend.
 _KNOWN_FILE, _UNKNOWN_FILE = "failure.json", "failure-unknown.json"
+FAILURES = (_KNOWN_FILE, _UNKNOWN_FILE)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "File too large", "max_temp_directory_size")
 
@@ -103,6 +105,20 @@ def _record(folder: Path, known: KallaError) -> None:
     unready = partial(path)  # whoever reads the file finds it whole
     unready.write_text(json.dumps(record), encoding="utf-8")
     unready.replace(path)
+
+
+_IN_TEXT = re.compile(r"\[([a-z]+\.[a-z_]+)\] (.*?) \[hint\] (.*?) \[end\]", re.DOTALL)
+
+
+def as_text(error: KallaError) -> str:
+    """An error in words that a cluster's message may hold among others: where no file can tell of it."""
+    return f"[{error.code}] {error.message} [hint] {error.hint} [end]"
+
+
+def from_text(text: str) -> PipelineError | None:
+    """The error that ``as_text`` had put there; None where there is none."""
+    found = _IN_TEXT.search(text)
+    return PipelineError(found[2], code=found[1], hint=found[3]) if found else None
 
 
 def known_failure(folder: str) -> KallaError | None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from pipelines.exchange import Exchange
 from pipelines.matching import (
     NO_KEY,
     NOT_IN_RESULT,
@@ -82,11 +82,9 @@ class SideFacts:
 
 @dataclass(frozen=True)
 class Layout:
-    """See the module. ``slice_stops`` are the row ends of the left slices; both folders lie in the run's work
-    folder."""
+    """See the module. ``slice_stops`` are the row ends of the left slices."""
 
-    scratch: str
-    evidence: str
+    exchange: Exchange
     left: Relation
     right: Relation
     pairs: bool
@@ -123,10 +121,10 @@ class Layout:
 
 
 def make_layout(
-    plan: MatchPlan, sides: Sides, schemas: tuple[pa.Schema, pa.Schema], folders: tuple[Path, Path],
+    plan: MatchPlan, sides: Sides, schemas: tuple[pa.Schema, pa.Schema], exchange: Exchange,
     slice_rows: int, slice_stops: Sequence[int], right_chunks: int,
 ) -> Layout:  # fmt: skip
-    """``schemas`` are the sides' Arrow schemas as staged; ``folders`` are scratch and evidence."""
+    """``schemas`` are the sides' Arrow schemas as staged."""
     left, right = sides.left, sides.right
     assert isinstance(left, Relation) and isinstance(right, Relation), "the writing passes read files"
     needed = {side: _needed_columns(plan, sides, side) for side in (LEFT, RIGHT)}
@@ -136,8 +134,7 @@ def make_layout(
     unmatched = {LEFT: unmatched_schema(schemas[0]), RIGHT: unmatched_schema(schemas[1])}
     fields = _output_fields(plan, outputs, needed, dict(zip((LEFT, RIGHT), schemas, strict=True)), computed)
     return Layout(
-        scratch=str(folders[0]),
-        evidence=str(folders[1]),
+        exchange=exchange,
         left=left,
         right=right,
         pairs=plan.kind is not PlanClass.GENERAL,

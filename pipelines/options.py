@@ -56,9 +56,9 @@ class RunRequest:
 
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit. ``hosts`` are the numeric addresses that servers may be reached at, by their host; None asks the resolver.
-    ``staging`` is the folder for scratch data; None lays it beside the output, or below the folder for temporary files
-    where the output is in an object store. ``choice`` is where the run goes, where its launcher knows; None has it
-    find out.
+    ``staging`` is the folder for scratch data, for a run on a cluster also one of an object store; None lays it beside
+    the output, or below the folder for temporary files where the output is in an object store. ``choice`` is where the
+    run goes, where its launcher knows; None has it find out.
     """
 
     recipe: str | dict[str, Any]

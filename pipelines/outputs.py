@@ -12,19 +12,17 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from connectors import ConnectorError, ObjectFolder, is_object_address
+from pipelines.at_once import each
 from pipelines.errors import OutputRefused, PipelineError
 from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output
 
 _CLAIM = "writing.json"  # says which run is sending parts
 _CLAIM_SECONDS = 24 * 3600
 _PART = re.compile(rf"({'|'.join(SETS)})/part-[0-9]{{5,9}}\.parquet")
-_UPLOADS = 4
 
 
 class LocalOutput:
@@ -61,18 +59,24 @@ class StoredOutput:
 
 
 def output_of(output: str, staging: str | None = None) -> LocalOutput | StoredOutput:
-    """The output that a request names; ``staging`` is its folder for scratch data. Raises ConnectorError
-    ``storage.invalid_address``."""
+    """The output that a request names; ``staging`` is its place for scratch data, which counts here where it is a
+    folder. Raises ConnectorError ``storage.invalid_address``."""
     if is_object_address(output):
         return StoredOutput(ObjectFolder.at(output), local_place(output, staging))
-    return LocalOutput(Path(output).absolute(), None if staging is None else Path(staging).absolute())
+    folder = staging_folder(staging)
+    return LocalOutput(Path(output).absolute(), None if folder is None else folder.absolute())
+
+
+def staging_folder(staging: str | None) -> Path | None:
+    """The folder of this machine that a place for scratch data is, if it is one."""
+    return None if staging is None or is_object_address(staging) else Path(staging)
 
 
 def local_place(output: str, staging: str | None = None) -> Path:
     """The folder of this machine beside which a run for ``output`` works, the same for every run to that place."""
     if not is_object_address(output):
         return Path(output).absolute()
-    base = Path(staging) if staging else Path(tempfile.gettempdir()) / f"kalla-{os.getuid()}"
+    base = staging_folder(staging) or Path(tempfile.gettempdir()) / f"kalla-{os.getuid()}"
     return base.absolute() / hashlib.sha256(output.rstrip("/").encode()).hexdigest()[:16]
 
 
@@ -105,8 +109,8 @@ class _StoredWorkDir(WorkDir):
             check_stored(folder, overwrite)
             parts = {f"{name}/{path.name}": path for name in SETS for path in sorted((self.evidence / name).iterdir())}
             folder.delete(MANIFEST)
-            _each(folder.delete, [(name,) for name in folder.names() if name not in parts and name != _CLAIM])
-            _each(folder.upload, parts.items())
+            each(folder.delete, [(name,) for name in folder.names() if name not in parts and name != _CLAIM])
+            each(folder.upload, parts.items())
             _check_sizes(folder, parts)
             folder.put(MANIFEST, (self.evidence / MANIFEST).read_bytes(), absent=True)
         finally:
@@ -131,19 +135,6 @@ def claim(folder: ObjectFolder, run_id: str) -> None:
             hint=f"Choose another folder; or delete {_CLAIM} there if that run is gone.",
         )
     folder.put(_CLAIM, text)
-
-
-def _each(work: object, arguments: Iterable[tuple[object, ...]]) -> None:
-    """Call ``work`` with each tuple, some at a time; the first error ends it."""
-    assert callable(work)
-    with ThreadPoolExecutor(_UPLOADS) as pool:
-        waiting = [pool.submit(work, *values) for values in arguments]
-        try:
-            for done in waiting:
-                done.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _check_sizes(folder: ObjectFolder, parts: dict[str, Path]) -> None:

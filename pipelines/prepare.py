@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors import Connector, connector_for
+from connectors import Connector, ObjectFolder, connector_for, is_object_address
 from pipelines.beam_sql.service import check_service
 from pipelines.errors import PipelineError
 from pipelines.options import ENGINES, RUNNERS, STRATEGIES, Choice, RunRequest
@@ -75,6 +75,7 @@ def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
     )
     check_functions(plan)
     runner = runner or request.choice or choose_runner(request.runner, request.cluster)
+    _check_staging(request, runner)
     run_plan = choose(
         plan, request.strategy, request.engine, runner.runner, request.partitions,
         connectors[LEFT].estimated_bytes(), connectors[RIGHT].estimated_bytes(), runner.reason,
@@ -83,6 +84,20 @@ def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
         _check_sql_service(request, runner)
     found = (*warnings, *plan.warnings, *([runner.warning] if runner.warning else []))
     return Prepared(recipe, sources, connectors, schemas, plan, run_plan, runner, found)
+
+
+def _check_staging(request: RunRequest, runner: Choice) -> None:
+    """An object store can hold the scratch data of a run on a cluster; one that fell back to this machine, where a
+    cluster was tried first, lays it where it would without."""
+    if request.staging is None or not is_object_address(request.staging):
+        return
+    ObjectFolder.at(request.staging)
+    if request.runner == runner.runner == "direct":
+        raise PipelineError(
+            "Scratch data of a run on this machine cannot lie in an object store.",
+            code="run.staging_denied",
+            hint="Name a folder with --staging (KALLA_STAGING), or run on a cluster.",
+        )
 
 
 def _check_sql_service(request: RunRequest, runner: Choice) -> None:

@@ -18,7 +18,7 @@ from pipelines.paths import own_name
 
 FD_VARIABLE = "KALLA_EVENTS_FD"
 STAGES = ("staging", "matching", "writing_results")
-_FILES = "events-{}.jsonl"
+EVENTS = "events-{}.jsonl"
 
 _lock = threading.Lock()
 _here = threading.local()
@@ -43,7 +43,7 @@ def emit(event: str, **fields: Any) -> None:
         with _lock:
             _send(int(fd), line)
     elif (folder := getattr(_here, "folder", None)) is not None:
-        with _lock, contextlib.suppress(OSError), Path(folder, _FILES.format(own_name())).open("ab") as file:
+        with _lock, contextlib.suppress(OSError), Path(folder, EVENTS.format(own_name())).open("ab") as file:
             file.write(line)  # a run does not fail for want of progress
 
 
@@ -69,7 +69,7 @@ class WorkerEvents:
     def replay(self) -> None:
         """Send every event that is new since the last call."""
         fd = os.environ.get(FD_VARIABLE)
-        for path in sorted(self._folder.glob(_FILES.format("*"))):
+        for path in sorted(self._folder.glob(EVENTS.format("*"))):
             with contextlib.suppress(OSError), path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 lines, _, _ = file.read().rpartition(b"\n")

@@ -13,11 +13,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import exp
 
+from pipelines.exchange import Exchange
 from pipelines.paths import glob_escape
 
 ROW, RAGGED = "rid", "ragged"
@@ -28,10 +30,31 @@ _MOST_GROUP_ROWS, _MOST_GROUP_BYTES = 2 << 20, 128 << 20
 
 @dataclass(frozen=True)
 class DataFile:
-    """A Parquet file that holds ``rows`` rows of a side."""
+    """A Parquet file of a side: ``groups`` are the rows of its row groups. Where a run has staged it, ``name`` is that
+    of a scratch file; else it is a path."""
 
-    path: str
-    rows: int
+    name: str
+    groups: tuple[int, ...]
+    exchange: Exchange | None = None
+
+    @classmethod
+    def at(cls, path: str) -> DataFile:
+        """A file that lies here."""
+        return cls(path, group_rows(path))
+
+    @property
+    def rows(self) -> int:
+        return sum(self.groups)
+
+    @property
+    def path(self) -> str:
+        """Where it lies for this process, once it was brought."""
+        return self.name if self.exchange is None else str(self.exchange.scratch / self.name)
+
+    def bring(self) -> None:
+        """Have it here."""
+        if self.exchange is not None:
+            self.exchange.bring(self.name)
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,15 @@ class Relation:
         for file in self.files:
             yield replace(self, files=(file,), before=before)
             before += file.rows
+
+    def bring(self) -> None:
+        """Have all files here."""
+        staged: dict[Exchange, list[str]] = {}
+        for file in self.files:
+            if file.exchange is not None:
+                staged.setdefault(file.exchange, []).append(file.name)
+        for exchange, names in staged.items():
+            exchange.bring(*names)
 
     @property
     def names(self) -> list[str]:
@@ -143,7 +175,7 @@ def localise(tree: exp.Expr, side: str, columns: Sequence[str], readings: Sequen
 
 @dataclass(frozen=True)
 class _RowGroup:
-    path: str
+    file: DataFile
     index: int
     start: int
     rows: int
@@ -156,8 +188,8 @@ class RowReader:
 
     def __init__(self, relation: Relation, repetitive: Sequence[int] = ()) -> None:
         """Columns at the places ``repetitive`` come as dictionaries: cheaper to decode, to copy and to write."""
-        names = pq.read_schema(relation.files[0].path).names
-        self._repetitive = [names[i] for i in repetitive]
+        in_place = relation.files[0].exchange is None
+        self._repetitive = [(relation.columns if in_place else relation.names)[i] for i in repetitive]
         self._groups = list(row_groups(relation))
         self._kept: OrderedDict[_RowGroup, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
@@ -184,7 +216,8 @@ class RowReader:
             return self._kept[group]
 
     def _decode(self, group: _RowGroup) -> pa.Table:
-        with pq.ParquetFile(group.path, pre_buffer=False, read_dictionary=self._repetitive) as file:
+        group.file.bring()
+        with pq.ParquetFile(group.file.path, pre_buffer=False, read_dictionary=self._repetitive) as file:
             return file.read_row_group(group.index, use_threads=False)
 
 
@@ -201,13 +234,17 @@ def usable_in_place(path: str) -> bool:
 def row_groups(relation: Relation) -> Iterator[_RowGroup]:
     """All row groups in row order with their place in the side."""
     start = 0
-    for data in relation.files:
-        with pq.ParquetFile(data.path) as file:
-            counts = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-        for index, rows in enumerate(counts):
+    for file in relation.files:
+        for index, rows in enumerate(file.groups):
             if rows:
-                yield _RowGroup(data.path, index, start, rows)
+                yield _RowGroup(file, index, start, rows)
             start += rows
+
+
+def group_rows(path: str | Path) -> tuple[int, ...]:
+    """Rows of each row group of a Parquet file."""
+    metadata = pq.read_metadata(path)
+    return tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
 
 
 def chunk_bounds(ends: Sequence[int], weights: Sequence[int], most: int) -> list[tuple[int, int]]:

@@ -7,15 +7,15 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from connectors import Connector, Snapshot
+from connectors import Connector, Snapshot, is_object_address
 from pipelines import engine, progress
 from pipelines.beam_sql.service import sql_failure, sql_service
 from pipelines.errors import recorded_failure
+from pipelines.exchange import Exchange, SharedFolders
 from pipelines.manifest import (
     SourceFacts,
     check_counts,
@@ -57,7 +57,8 @@ def _execute(request: RunRequest, runner: Choice | None = None) -> dict[str, Any
             stack.callback(engine.let_go)
             snapshots = open_snapshots(stack, prepared.connectors)
             hashes = stack.enter_context(content_hashes(prepared.connectors))
-            state, tasks = plan_steps(request, prepared, snapshots, work)
+            exchange = stack.enter_context(_exchange(request, prepared, work))
+            state, tasks = plan_steps(request, prepared, snapshots, exchange)
             try:
                 if prepared.runner.runner == "direct":
                     _run_pipeline(state, tasks)
@@ -67,7 +68,8 @@ def _execute(request: RunRequest, runner: Choice | None = None) -> dict[str, Any
                 # A file that was rewritten meanwhile reads as a damaged one: closing the snapshots says what happened.
                 stack.close()
                 raise
-            summary = read_summary(work.scratch)
+            summary = read_summary(state.exchange)
+            state.exchange.collect(summary.parts)
             snapshots = {side: with_hash(snapshot, hashes[side].result()) for side, snapshot in snapshots.items()}
         # The snapshots are closed: every source still was what the run had read.
         check_counts(summary)
@@ -77,6 +79,15 @@ def _execute(request: RunRequest, runner: Choice | None = None) -> dict[str, Any
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
     return outcome(request, document, output.shown, time.time() - started)
+
+
+def _exchange(request: RunRequest, prepared: Prepared, work: WorkDir) -> contextlib.AbstractContextManager[Exchange]:
+    """How the run's steps hand files on: through folders, or through the store that a run on a cluster may name."""
+    if prepared.runner.runner == "direct" or not is_object_address(request.staging or ""):
+        return contextlib.nullcontext(SharedFolders(str(work.scratch), str(work.evidence)))
+    from pipelines.stored_exchange import stored_exchange
+
+    return stored_exchange(str(request.staging), request.run_id, work)
 
 
 def open_snapshots(stack: contextlib.ExitStack, connectors: Mapping[str, Connector]) -> dict[str, Snapshot]:
@@ -99,7 +110,7 @@ def with_hash(snapshot: Snapshot, digest: str | None) -> Snapshot:
 
 
 def plan_steps(
-    request: RunRequest, prepared: Prepared, snapshots: dict[str, Snapshot], work: WorkDir
+    request: RunRequest, prepared: Prepared, snapshots: dict[str, Snapshot], exchange: Exchange
 ) -> tuple[RunState, list[StageTask]]:
     """The state every step gets, and the splits to read; sides the engine can read in place have none."""
     relations: dict[str, Relation] = {}
@@ -120,12 +131,10 @@ def plan_steps(
             and not _reads_doubles(prepared, side)
             and usable_in_place(path)
         ):
-            relations[side] = Relation(side, (DataFile(path, connector.count()),), names)
+            relations[side] = Relation(side, (DataFile.at(path),), names)
             continue
         tasks += [
-            StageTask(
-                side, source.alias, connector, snapshots[side], split, source.filters, readings[side], str(work.scratch)
-            )
+            StageTask(side, source.alias, connector, snapshots[side], split, source.filters, readings[side], exchange)
             for split in connector.plan_splits(snapshots[side], request.partitions)
         ]
     state = RunState(
@@ -135,8 +144,7 @@ def plan_steps(
         schemas=schemas,
         readings=readings,
         aliases={side: source.alias for side, source in prepared.sources.items()},
-        scratch=str(work.scratch),
-        evidence=str(work.evidence),
+        exchange=exchange,
         memory=request.memory,
         strategy=prepared.run_plan.strategy,
         buckets=max(request.partitions, 1),
@@ -173,12 +181,10 @@ def _run_pipeline(state: RunState, tasks: list[StageTask]) -> None:
 
 def _run_on_cluster(request: RunRequest, choice: Choice, state: RunState, tasks: list[StageTask]) -> None:
     from pipelines.build import build
-    from pipelines.runners.base import Folders
     from pipelines.runners.submit import run_on_cluster
 
-    folders = Folders(state.folder, Path(state.evidence).parent)
     with _service(state) as service:
-        run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks, service), folders)
+        run_on_cluster(request, choice, lambda pipeline: build(pipeline, state, tasks, service), state.exchange)
 
 
 def _service(state: RunState) -> contextlib.AbstractContextManager[str | None]:
@@ -189,7 +195,7 @@ def _service(state: RunState) -> contextlib.AbstractContextManager[str | None]:
 
 
 def _cause(state: RunState, error: Exception) -> KallaError:
-    known = recorded_failure(state.scratch, error)
+    known = recorded_failure(str(state.folder), error)
     return known if not state.sql or known.code != "internal.error" else sql_failure(state.folder, known.message)
 
 

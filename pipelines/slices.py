@@ -23,6 +23,7 @@ def first_rows(relation: Relation) -> pa.RecordBatch | None:
     """Some rows from the beginning of a side; None where it has none."""
     for data in relation.files:
         if data.rows:
+            data.bring()
             with pq.ParquetFile(data.path) as file:
                 return next(file.iter_batches(batch_size=_SAMPLE_ROWS))
     return None

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +14,10 @@ from sqlglot import exp
 
 from connectors import Connector, Snapshot, Split, ragged_rows
 from pipelines import engine
+from pipelines.exchange import Exchange
 from pipelines.parts import ROW_GROUP_ROWS
 from pipelines.paths import partial
-from pipelines.relation import RAGGED, DataFile, Relation, localise
+from pipelines.relation import RAGGED, DataFile, Relation, group_rows, localise
 from pipelines.slices import repetitive
 from recipe import FilterCondition, MatchPlan
 from udfs import lower
@@ -52,26 +52,24 @@ class StageTask:
     split: Split
     filters: tuple[FilterCondition, ...]
     readings: Readings
-    folder: str
+    exchange: Exchange
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A split that was read: where its rows lie and how many there are."""
+    """A split that was read, and the file that its rows lie in."""
 
     side: str
     index: int
-    path: str
-    rows: int
+    file: DataFile
     ragged: bool = False  # whether a column says which rows were ragged
 
 
 def stage_split(task: StageTask) -> Staged:
     """Read a split into its file. A repeated call replaces the file."""
-    path = Path(task.folder) / f"staged-{task.side}-{task.split.index:05d}.parquet"
+    path = task.exchange.scratch / f"staged-{task.side}-{task.split.index:05d}.parquet"
     written = partial(path)
     schema = task.connector.arrow_schema()
-    rows = 0
     with contextlib.ExitStack() as stack:
         complete = _reader(stack, task)
         batches = task.connector.read(task.snapshot, task.split, task.filters)
@@ -86,9 +84,10 @@ def stage_split(task: StageTask) -> Staged:
         writer = stack.enter_context(pq.ParquetWriter(written, first.schema, **options))
         for table in chain([first], tables):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-            rows += table.num_rows
+    groups = group_rows(written)
     os.replace(written, path)
-    return Staged(task.side, task.split.index, str(path), rows, task.connector.keeps_ragged)
+    file = DataFile(path.name, groups, task.exchange)
+    return Staged(task.side, task.split.index, file, task.connector.keeps_ragged)
 
 
 def _marked(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -108,7 +107,7 @@ def _reader(stack: contextlib.ExitStack, task: StageTask) -> Callable[[pa.Table]
     sql = task.readings.sql
     if sql is None:
         return numbered
-    connection = stack.enter_context(engine.connect(Path(task.folder), _MEMORY * _CORES, threads=1, ordered=True))
+    connection = stack.enter_context(engine.connect(task.exchange.scratch, _MEMORY * _CORES, threads=1, ordered=True))
 
     def read(table: pa.Table) -> pa.Table:
         table = numbered(table)
@@ -136,5 +135,5 @@ def grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, most: int) -> 
 def staged_relation(side: str, columns: Sequence[str], readings: Readings, staged: Iterable[Staged]) -> Relation:
     """The side's rows in split order, whatever order the workers finished in."""
     mine = sorted((s for s in staged if s.side == side), key=lambda s: s.index)
-    files = tuple(DataFile(s.path, s.rows) for s in mine)
+    files = tuple(s.file for s in mine)
     return Relation(side, files, tuple(columns), readings.texts, ragged=any(s.ragged for s in mine))

@@ -19,14 +19,15 @@ from pipelines.assemble import Chunk, Written, assembler, let_go
 from pipelines.beam_sql.rows import Batch, check_whole, explain_rows, sql_rows
 from pipelines.beam_sql.statement import SqlMatch, passes_of
 from pipelines.buckets import bucket_rows, frequent_keys, from_bytes, split_batches
-from pipelines.general import found_schema, match_whole, write_matched
+from pipelines.exchange import Exchange
+from pipelines.general import RESULT, found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
 from pipelines.layout import Layout, make_layout
-from pipelines.matching import Rows, Sides, lenient, unparsed_tree
+from pipelines.matching import Rows, Sides, lenient, other, unparsed_tree
 from pipelines.parts import Part
 from pipelines.paths import partial
 from pipelines.relation import RAGGED, Relation
-from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards
+from pipelines.shards import CANDIDATES, NEAREST, PAIRS_BY_LEFT, match_shard, merge_shards
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
 from pipelines.stage import Readings, Staged, StageTask, stage_split, staged_relation
 from pipelines.totals import Totals, read_totals, totals_tree
@@ -47,8 +48,7 @@ class RunState:
     schemas: Mapping[str, pa.Schema]
     readings: Mapping[str, Readings]
     aliases: Mapping[str, str]
-    scratch: str
-    evidence: str
+    exchange: Exchange
     memory: int
     strategy: str
     buckets: int
@@ -58,14 +58,20 @@ class RunState:
 
     @property
     def folder(self) -> Path:
-        return Path(self.scratch)
+        return self.exchange.scratch
 
     def sides(self, left: Rows | None = None, right: Rows | None = None) -> Sides:
         """Both sides as given, else whole."""
         whole = self.relations
         return Sides(left or whole[LEFT], right or whole[RIGHT], self.keys[LEFT], self.keys[RIGHT])
 
+    def bring(self) -> None:
+        """Have all rows of both sides here."""
+        for relation in self.relations.values():
+            relation.bring()
+
     def files(self) -> list[str]:
+        """Where all rows lie, or would if they were brought: steps that name the same files share an engine."""
         return [f.path for relation in self.relations.values() for f in relation.files]
 
 
@@ -116,15 +122,17 @@ class Summary:
     right: SideSummary
 
 
-def _keep(folder: Path, name: str, value: object) -> None:
-    """Leave a value in the run's private folder for other steps, on whatever worker they run."""
-    written = partial(folder / name)
+def _keep(exchange: Exchange, name: str, value: object) -> None:
+    """Leave a value among the run's files for other steps, on whatever worker they run."""
+    path = exchange.scratch / name
+    written = partial(path)
     written.write_bytes(pickle.dumps(value))
-    written.replace(folder / name)
+    written.replace(path)
 
 
-def _kept(folder: Path, name: str, kind: type[_T]) -> _T:
-    found = pickle.loads((folder / name).read_bytes())  # noqa: S301 - the run's own file, in its private folder
+def _kept(exchange: Exchange, name: str, kind: type[_T]) -> _T:
+    exchange.bring(name)
+    found = pickle.loads((exchange.scratch / name).read_bytes())  # noqa: S301 - the run's own file, in its private folder
     assert isinstance(found, kind)
     return found
 
@@ -133,7 +141,7 @@ def stage(task: StageTask) -> Staged:
     """Read one split."""
     progress.emit("progress", stage="staging", source=task.alias, progress=0.0)
     staged = stage_split(task)
-    progress.emit("staged", source=task.alias, rows=staged.rows)
+    progress.emit("staged", source=task.alias, rows=staged.file.rows)
     return staged
 
 
@@ -151,7 +159,7 @@ def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
     rows = sum(relation.rows for relation in relations.values())
     buckets = max(state.buckets, math.ceil(rows / hot.MOST_ROWS))
     ready = dataclasses.replace(state, relations=relations, buckets=buckets)
-    _keep(state.folder, _STATE, ready)
+    _keep(state.exchange, _STATE, ready)
     return ready
 
 
@@ -159,6 +167,7 @@ def match_local(state: RunState) -> int:
     """Judge all candidates in one place."""
     progress.emit("progress", stage="matching", source=None, progress=0.0)
     sides = state.sides()
+    state.bring()
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         if state.plan.kind is PlanClass.GENERAL:
             match_whole(connection, state.plan, state.relations[LEFT], state.relations[RIGHT], state.folder)
@@ -171,14 +180,26 @@ def match_local(state: RunState) -> int:
 class FilePart:
     """One file of one side, to be matched or keyed by itself; ``number`` names what is left for it."""
 
-    folder: str
+    exchange: Exchange
     number: int
     rows: Relation
+
+    def files(self) -> list[str]:
+        """Its rows are here then."""
+        self.rows.bring()
+        return [f.path for f in self.rows.files]
+
+    def beside(self, state: RunState) -> Sides:
+        """Its rows and the whole other side, all of them here."""
+        side = self.rows.side
+        for rows in (self.rows, state.relations[other(side)]):
+            rows.bring()
+        return state.sides(left=self.rows) if side == LEFT else state.sides(right=self.rows)
 
 
 def side_files(state: RunState, side: str) -> list[FilePart]:
     """One side, file by file."""
-    return [FilePart(state.scratch, n, part) for n, part in enumerate(state.relations[side].each_file())]
+    return [FilePart(state.exchange, n, part) for n, part in enumerate(state.relations[side].each_file())]
 
 
 def large_parts(state: RunState) -> list[FilePart]:
@@ -189,8 +210,8 @@ def large_parts(state: RunState) -> list[FilePart]:
 
 def match_part(part: FilePart) -> int:
     """Judge the candidates of one part of the larger side."""
-    state = _kept(Path(part.folder), _STATE, RunState)
-    sides = state.sides(left=part.rows) if part.rows.side == LEFT else state.sides(right=part.rows)
+    state = _kept(part.exchange, _STATE, RunState)
+    sides = part.beside(state)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         match_shard(connection, state.plan, sides, state.folder, part.number)
     return part.number
@@ -199,7 +220,7 @@ def match_part(part: FilePart) -> int:
 def countable_files(state: RunState) -> list[FilePart]:
     """The files of the sides that have room for a hot key."""
     return [
-        FilePart(state.scratch, number, part)
+        FilePart(state.exchange, number, part)
         for side in (LEFT, RIGHT)
         if state.relations[side].rows > hot.MOST_ROWS
         for number, part in enumerate(state.relations[side].each_file())
@@ -208,32 +229,30 @@ def countable_files(state: RunState) -> list[FilePart]:
 
 def count_keys_of(part: FilePart) -> tuple[str, hot.Counts]:
     """A file's frequent keys, with its side."""
-    state = _kept(Path(part.folder), _STATE, RunState)
+    state = _kept(part.exchange, _STATE, RunState)
     least = hot.least_count(len(state.relations[part.rows.side].files))
-    files = [f.path for f in part.rows.files]
-    with engine.connect(state.folder, engine.engine_memory(state.memory), files) as connection:
+    with engine.connect(state.folder, engine.engine_memory(state.memory), part.files()) as connection:
         return part.rows.side, frequent_keys(connection, state.plan, state.sides(), part.rows, least)
 
 
-def find_hot_keys(folder: Path, counted: list[tuple[str, hot.Counts]]) -> RunState:
+def find_hot_keys(exchange: Exchange, counted: list[tuple[str, hot.Counts]]) -> RunState:
     """Leave the hot keys for those who spread the rows; gives the state on."""
-    state = _kept(folder, _STATE, RunState)
-    _keep(folder, _HOT, hot.hot_keys(counted, state.buckets))
+    state = _kept(exchange, _STATE, RunState)
+    _keep(exchange, _HOT, hot.hot_keys(counted, state.buckets))
     return state
 
 
 def keyed_rows(part: FilePart) -> Iterator[tuple[int, bytes]]:
     """One file's rows as (bucket, Arrow stream)."""
-    state = _kept(Path(part.folder), _STATE, RunState)
-    files = [f.path for f in part.rows.files]
-    with engine.connect(state.folder, engine.engine_memory(state.memory), files) as connection:
-        keys = _kept(Path(part.folder), _HOT, tuple)
+    state = _kept(part.exchange, _STATE, RunState)
+    with engine.connect(state.folder, engine.engine_memory(state.memory), part.files()) as connection:
+        keys = _kept(part.exchange, _HOT, tuple)
         yield from split_batches(connection, state.plan, state.sides(), part.rows, state.buckets, keys)
 
 
-def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> int:
+def match_bucket(exchange: Exchange, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> int:
     """Judge the candidates of one bucket; one that holds rows of one side only has none."""
-    state = _kept(folder, _STATE, RunState)
+    state = _kept(exchange, _STATE, RunState)
     tables = {LEFT: from_bytes(left), RIGHT: from_bytes(right)}
     if tables[LEFT] is not None and tables[RIGHT] is not None:
         with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
@@ -244,22 +263,23 @@ def match_bucket(folder: Path, bucket: int, left: Iterable[bytes], right: Iterab
 
 def rows_for_sql(part: FilePart, number: int) -> Iterator[Batch]:
     """One file's rows as Beam SQL gets them for the statement of this number."""
-    state = _kept(Path(part.folder), _STATE, RunState)
+    state = _kept(part.exchange, _STATE, RunState)
     progress.emit("progress", stage="matching", source=None, progress=0.0)
-    with engine.connect(state.folder, engine.engine_memory(state.memory), [f.path for f in part.rows.files]) as found:
+    with engine.connect(state.folder, engine.engine_memory(state.memory), part.files()) as found:
         yield from sql_rows(found, passes_of(state.plan)[number], state.sql[number], state.sides(), part.rows)
 
 
-def explainable_files(folder: Path) -> list[FilePart]:
+def explainable_files(exchange: Exchange) -> list[FilePart]:
     """Both sides, file by file, once all pairs are kept."""
-    state = _kept(folder, _STATE, RunState)
+    state = _kept(exchange, _STATE, RunState)
     return [part for side in (LEFT, RIGHT) for part in side_files(state, side)]
 
 
-def match_checked(folder: Path) -> int:
+def match_checked(exchange: Exchange) -> int:
     """Judge all candidates of a statement that runs whole; the pairs that Beam SQL found are to be the same."""
-    state = _kept(folder, _STATE, RunState)
+    state = _kept(exchange, _STATE, RunState)
     number = match_local(state)
+    exchange.bring(CANDIDATES)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         check_whole(connection, state.plan, state.folder)
     return number
@@ -267,19 +287,20 @@ def match_checked(folder: Path) -> int:
 
 def explain_part(part: FilePart) -> int:
     """Find the nearest candidates of a file's rows that are in no pair."""
-    state = _kept(Path(part.folder), _STATE, RunState)
-    side = part.rows.side
-    sides = state.sides(left=part.rows) if side == LEFT else state.sides(right=part.rows)
+    state = _kept(part.exchange, _STATE, RunState)
+    side, sides = part.rows.side, part.beside(state)
+    part.exchange.bring(CANDIDATES)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         explain_rows(connection, state.plan, sides, side, state.folder, part.number)
     return part.number
 
 
-def merge(folder: Path) -> Made:
+def merge(exchange: Exchange) -> Made:
     """Put the shards together and cut what is to be written into chunks."""
-    state = _kept(folder, _STATE, RunState)
+    state = _kept(exchange, _STATE, RunState)
     sides = state.sides()
     general = state.plan.kind is PlanClass.GENERAL
+    exchange.bring(CANDIDATES, NEAREST, RESULT, PAIRS_BY_LEFT)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         pairs = 0 if general else merge_shards(connection, state.folder)
         facts = {side: _source_facts(connection, state, side) for side in (LEFT, RIGHT)}
@@ -290,44 +311,43 @@ def merge(folder: Path) -> Made:
     slices = paired_chunks(left, pair_file, most)
     pair_file.close()
     chunks = row_chunks(right, most)
-    folders = (state.folder, Path(state.evidence))
     stops = [stop for _, stop in slices]
     schemas = (state.schemas[LEFT], state.schemas[RIGHT])
-    layout = make_layout(state.plan, sides, schemas, folders, most, stops, len(chunks))
+    layout = make_layout(state.plan, sides, schemas, exchange, most, stops, len(chunks))
     parts: list[Part] = []
     if general:
-        parts = write_matched(state.folder, Path(state.evidence), state.plan, most)
+        parts = write_matched(state.folder, exchange.evidence, state.plan, most)
         layout = dataclasses.replace(layout, matched_schema=found_schema(state.folder, state.plan))
         pairs = sum(p.rows for p in parts)
     progress.emit("pairs", matched_count=pairs, chunks=len(slices) + len(chunks))
     made = Made(layout, _numbered(chunks), _numbered(slices), facts, tuple(parts), pairs)
-    _keep(folder, _MADE, made)
+    _keep(exchange, _MADE, made)
     return made
 
 
-def route(folder: Path, chunk: Chunk) -> Written:
+def route(exchange: Exchange, chunk: Chunk) -> Written:
     """Write a right chunk's unmatched rows and file the others."""
-    written = assembler(_kept(folder, _MADE, Made).layout).route_right(chunk)
+    written = assembler(_kept(exchange, _MADE, Made).layout).route_right(chunk)
     progress.emit("chunk", rows=written.rows)
     return written
 
 
-def left_slices(folder: Path, routed: list[Written]) -> tuple[Chunk, ...]:
+def left_slices(exchange: Exchange, routed: list[Written]) -> tuple[Chunk, ...]:
     """What is left to write once all right rows are filed."""
-    _keep(folder, _ROUTED, routed)
-    return _kept(folder, _MADE, Made).left
+    _keep(exchange, _ROUTED, routed)
+    return _kept(exchange, _MADE, Made).left
 
 
-def assemble(folder: Path, chunk: Chunk) -> Written:
+def assemble(exchange: Exchange, chunk: Chunk) -> Written:
     """Write a left slice's unmatched rows and its pairs."""
-    written = assembler(_kept(folder, _MADE, Made).layout).assemble_left(chunk)
+    written = assembler(_kept(exchange, _MADE, Made).layout).assemble_left(chunk)
     progress.emit("chunk", rows=written.rows)
     return written
 
 
-def summarise(folder: Path, left: list[Written]) -> Summary:
+def summarise(exchange: Exchange, left: list[Written]) -> Summary:
     """Add up what was written, and leave it for the driver to commit."""
-    state, made, right = _kept(folder, _STATE, RunState), _kept(folder, _MADE, Made), _kept(folder, _ROUTED, list)
+    state, made, right = _kept(exchange, _STATE, RunState), _kept(exchange, _MADE, Made), _kept(exchange, _ROUTED, list)
     summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
     for name, side, chunks in ((LEFT, summary.left, left), (RIGHT, summary.right, right)):
         side.keys = _key_facts(state, name, chunks)
@@ -340,13 +360,13 @@ def summarise(folder: Path, left: list[Written]) -> Summary:
             side.unmatched_totals.add(written.unmatched)
             summary.parts.extend(written.parts)
     summary.parts.sort(key=lambda part: part.path)
-    _keep(folder, _SUMMARY, summary)
+    _keep(exchange, _SUMMARY, summary)
     return summary
 
 
-def read_summary(scratch: Path) -> Summary:
+def read_summary(exchange: Exchange) -> Summary:
     """What ``summarise`` left."""
-    return _kept(scratch, _SUMMARY, Summary)
+    return _kept(exchange, _SUMMARY, Summary)
 
 
 def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFacts:
@@ -354,6 +374,7 @@ def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFact
         return KeyFacts(0, 0)
     let_go()
     relation = state.relations[side]
+    relation.bring()
     memory = engine.engine_memory(state.memory)
     with engine.connect(state.folder, memory, state.files()) as connection:
         return count_keys(connection, relation, state.keys[side], memory // 4)
@@ -365,6 +386,7 @@ def _source_facts(connection: engine.Connection, state: RunState, side: str) -> 
     relation = state.relations[side]
     if not numbers and not parses and not relation.ragged:
         return SourceFacts(Totals(), {}, 0)
+    relation.bring()
     sides = state.sides()
     rows = relation.scan_all().subquery(side)
     asked = totals_tree([(name, sides.tree(lenient(tree))) for name, tree in numbers], rows)

@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.errors import FULL, OutputRefused, PipelineError
+from pipelines.locks import lock, remove_unlocked
 from pipelines.paths import glob_escape
 
 MANIFEST = "manifest.json"
 SETS = ("matched", "unmatched_left", "unmatched_right")
 _KNOWN = {MANIFEST, *SETS}
-_LOCK = "lock"
-_ASIDE = "kalla-scratch-"
+ASIDE = "kalla-scratch-"
 _FLUSHES = 8
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -62,10 +60,10 @@ class WorkDir:
         self.output = output
         # A run that was interrupted is started again under its id, while steps of the first attempt may still be at
         # work on a cluster: they must not find the folder of the second.
-        attempt = f"{run_id}.{secrets.token_hex(4)}"
-        self.path = output.parent / f".{output.name}.kalla-{attempt}"
+        self.attempt = f"{run_id}.{secrets.token_hex(4)}"
+        self.path = output.parent / f".{output.name}.kalla-{self.attempt}"
         self._staging = staging
-        self._aside = None if staging is None else staging / f"{_ASIDE}{attempt}"
+        self._aside = None if staging is None else staging / f"{ASIDE}{self.attempt}"
         self._locks: list[int] = []
         self._is_sealed = False
 
@@ -82,7 +80,7 @@ class WorkDir:
                 code="run.output_denied",
                 hint="Choose a folder you may write to.",
             ) from error
-        self._locks.append(_locked(self.path))
+        self._locks.append(lock(self.path))
         self.evidence.mkdir()
         for name in SETS:
             (self.evidence / name).mkdir()
@@ -115,7 +113,7 @@ class WorkDir:
                 code="run.staging_denied",
                 hint="Name a folder you may write to with --staging, or KALLA_STAGING.",
             ) from error
-        self._locks.append(_locked(self._aside))
+        self._locks.append(lock(self._aside))
         self.scratch.mkdir()
 
     def __exit__(self, *exc: object) -> None:
@@ -167,48 +165,12 @@ class WorkDir:
 
 def remove_abandoned(output: Path) -> None:
     """Delete what crashed runs for the same output left behind; folders of living runs are locked and stay."""
-    _remove_unlocked(output.parent, f".{glob_escape(output.name)}.kalla-*")
+    remove_unlocked(output.parent, f".{glob_escape(output.name)}.kalla-*")
 
 
 def remove_abandoned_scratch(staging: Path) -> None:
     """The same for the scratch data of any run in a staging folder."""
-    _remove_unlocked(staging, f"{_ASIDE}*")
-
-
-def _locked(folder: Path) -> int:
-    """Lock a folder of this run's own for as long as the descriptor is open."""
-    fd = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return fd
-
-
-def _remove_unlocked(parent: Path, pattern: str) -> None:
-    for folder in parent.glob(pattern):
-        lock = folder / _LOCK
-        try:
-            fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
-        except PermissionError:  # somebody else's
-            continue
-        except OSError:
-            if not _just_made(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(fd)
-
-
-def _just_made(folder: Path) -> bool:
-    """A folder without a lock may belong to a run that is between mkdir and lock: give it a minute."""
-    try:
-        return time.time() - folder.stat().st_mtime < 60
-    except FileNotFoundError:
-        return True
+    remove_unlocked(staging, f"{ASIDE}*")
 
 
 def _exchange(new: Path, old: Path) -> None:

@@ -116,12 +116,12 @@ def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
 
 def _each_step(state: steps.RunState, tasks: Sequence[Any]) -> None:
     # backwards, as workers may end in any order
-    folder = state.folder
+    exchange = state.exchange
     state = steps.with_relations(state, [steps.stage(task) for task in reversed(tasks)])
     _STRATEGIES[state.strategy](state)
-    routed = [steps.route(folder, chunk) for chunk in reversed(steps.merge(folder).right)]
-    assembled = [steps.assemble(folder, chunk) for chunk in reversed(steps.left_slices(folder, routed))]
-    steps.summarise(folder, assembled)
+    routed = [steps.route(exchange, chunk) for chunk in reversed(steps.merge(exchange).right)]
+    assembled = [steps.assemble(exchange, chunk) for chunk in reversed(steps.left_slices(exchange, routed))]
+    steps.summarise(exchange, assembled)
 
 
 def _broadcast(state: steps.RunState) -> None:
@@ -131,17 +131,17 @@ def _broadcast(state: steps.RunState) -> None:
 
 def _shuffle(state: steps.RunState) -> None:
     counted = [steps.count_keys_of(part) for part in reversed(steps.countable_files(state))]
-    state = steps.find_hot_keys(state.folder, counted)
+    state = steps.find_hot_keys(state.exchange, counted)
     buckets: dict[int, dict[str, list[bytes]]] = {}
     for side in ("l", "r"):
         for part in steps.side_files(state, side):
             for bucket, batch in steps.keyed_rows(part):
                 buckets.setdefault(bucket, {"l": [], "r": []})[side].append(batch)
     for bucket, rows in sorted(buckets.items()):
-        steps.match_bucket(state.folder, bucket, rows["l"], rows["r"])
+        steps.match_bucket(state.exchange, bucket, rows["l"], rows["r"])
 
 
-_STRATEGIES = {"local": steps.match_local, "broadcast": _broadcast, "shuffle": _shuffle}
+_STRATEGIES = {"local": lambda state: steps.match_local(state), "broadcast": _broadcast, "shuffle": _shuffle}
 
 
 def read_set(folder: Path, name: str) -> list[Row]:

@@ -51,7 +51,8 @@ _DEFAULT_FOLDER = "kalla-evidence"
     metavar="DIR",
     envvar="KALLA_STAGING",
     show_envvar=True,
-    help="Where scratch data lies while the run works; beside the evidence unless given.",
+    help="Where scratch data lies while the run works; beside the evidence unless given. For runs on a cluster also a"
+    " folder of a store (s3://bucket/folder), through which its machines then exchange files.",
 )
 @set_option
 @click.option("--overwrite", is_flag=True, help="Replace evidence in DIR, in one step and only by a whole result.")
@@ -112,14 +113,20 @@ def _load_report() -> None:
 
 def _clear(request: RunRequest) -> None:
     """A run that was killed could not remove its own folders."""
-    from pipelines.outputs import local_place
+    from pipelines.outputs import local_place, staging_folder
     from pipelines.workdir import remove_abandoned, remove_abandoned_scratch
 
-    place = local_place(request.output, request.staging)
+    place, staging = local_place(request.output, request.staging), staging_folder(request.staging)
     if place.parent.is_dir():
         remove_abandoned(place)
-    if request.staging is not None and (staging := Path(request.staging)).is_dir():
+    if staging is not None and staging.is_dir():
         remove_abandoned_scratch(staging)
+    elif staging is None and request.staging is not None:
+        from connectors import ConnectorError
+        from pipelines.stored_exchange import remove_abandoned_objects
+
+        with contextlib.suppress(ConnectorError):  # the error that ended the run is what matters
+            remove_abandoned_objects(request.staging, request.run_id)
 
 
 def failure(outcome: dict[str, Any], debug: bool) -> Failed:

@@ -15,6 +15,7 @@ import time
 
 from pipelines.loading import loading_beam
 from pipelines.parent import end_with_parent
+from pipelines.stored_exchange import remove_own_copies
 
 with loading_beam():
     from apache_beam.runners.worker.sdk_worker import SdkHarness
@@ -59,6 +60,7 @@ def _answers(host: str, port: int) -> bool:
 
 def _end(status: int) -> None:
     """Leave at once: a thread at work would keep Python from it."""
+    remove_own_copies()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -13,14 +13,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
 from pipelines.cluster.handshake import refusal
+from pipelines.errors import as_text
 from pipelines.loading import loading_beam
 from pipelines.parent import PARENT_VARIABLE, end_with_parent
+from pipelines.stored_exchange import remove_abandoned_copies
 
 with loading_beam():
     from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
@@ -55,8 +58,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         """A new process that takes its work from the address in ``request``."""
         reason = refusal(dict(request.params))
         if reason is not None:
-            _log.warning("Worker %s refused: %s", request.worker_id, reason)
-            return beam_fn_api_pb2.StartWorkerResponse(error=reason)
+            _log.warning("Worker %s refused: %s", request.worker_id, reason.message)
+            return beam_fn_api_pb2.StartWorkerResponse(error=as_text(reason))
         command = [
             sys.executable, "-P", "-m", "pipelines.cluster.sdk_worker", request.control_endpoint.url, request.worker_id
         ]  # fmt: skip
@@ -80,8 +83,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
             ended = found.started if found.released >= len(found.started) else []
             if ended:
                 del self._workers[request.worker_id]
-        for worker in ended:
-            _end(worker)
+        _end(ended)
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def stop(self) -> None:
@@ -89,17 +91,19 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         with self._lock:
             workers = [worker for found in self._workers.values() for worker in found.started]
             self._workers = {}
-        for worker in workers:
-            _end(worker)
+        _end(workers)
 
 
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.terminate()
-    try:
-        worker.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
+def _end(workers: Iterable[subprocess.Popen[bytes]]) -> None:
+    """End these workers, and what they kept on this machine."""
+    for worker in workers:
+        worker.terminate()
+        try:
+            worker.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+    remove_abandoned_copies()
 
 
 def serve(host: str, port: int) -> None:

@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pipelines.cluster.handshake import Folders
-
-__all__ = ["Build", "Folders", "Job", "Runner"]
+from pipelines.exchange import Exchange
 
 Build = Callable[[Any], None]
 """Adds a run's steps to a ``beam.Pipeline``."""
@@ -34,6 +32,6 @@ class Runner(Protocol):
 
     name: str
 
-    def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> Job:
-        """Start the pipeline that ``build`` describes, once the cluster has room. Every worker sees ``folders`` at the
-        same path; ``stop`` may be set at any time, also by a signal handler."""
+    def submit(self, build: Build, exchange: Exchange, run_id: str, stop: threading.Event) -> Job:
+        """Start the pipeline that ``build`` describes, once the cluster has room. Its workers use ``exchange``;
+        ``stop`` may be set at any time, also by a signal handler."""

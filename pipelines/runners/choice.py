@@ -13,6 +13,7 @@ SET_UP = frozenset({
     "run.cluster_unreachable",
     "run.cluster_version",
     "run.folder_not_shared",
+    "run.staging_unreachable",
     "run.worker_pool_unreachable",
     "run.worker_version",
 })  # fmt: skip

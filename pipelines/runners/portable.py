@@ -10,18 +10,18 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 
 from pipelines import progress
-from pipelines.cluster.handshake import greeting, refused
-from pipelines.errors import PipelineError, known_failure, recorded_failure
+from pipelines.cluster.handshake import greeting
+from pipelines.errors import FAILURES, PipelineError, from_text, known_failure, recorded_failure
+from pipelines.exchange import Exchange
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
-from pipelines.runners.base import Build, Folders
+from pipelines.runners.base import Build
 from pipelines.runners.causes import NO_POOL, NO_SLOTS, cancelled, cause, shortened
 
 with loading_beam():
@@ -50,10 +50,11 @@ class PortableJob:
         name: str,
         pipeline: Pipeline,
         options: PipelineOptions,
-        folder: Path,
+        exchange: Exchange,
         stop: threading.Event,
     ) -> None:
-        self._runner, self._name, self._options, self._folder, self._cancelled = runner, name, options, folder, stop
+        self._runner, self._name, self._options, self._cancelled = runner, name, options, stop
+        self._exchange, self._folder = exchange, exchange.scratch
         self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
@@ -143,6 +144,7 @@ class PortableJob:
         events = WorkerEvents(self._folder)
         while True:
             state = self.state()
+            self._exchange.news()
             events.replay()
             if self._cancelled.is_set() or state == api.JobState.CANCELLED:
                 self._end()
@@ -170,7 +172,7 @@ class PortableJob:
             return failed
         self._asked = time.monotonic()
         detail = self._runner.detail(self._name)
-        known = refused(detail)
+        known = from_text(detail)
         if known is None and not events.any and (found := cause(detail)) is not None and found.code == NO_POOL:
             known = found
         return known
@@ -186,12 +188,13 @@ class PortableJob:
 
     def _explained(self, told: list[str]) -> Exception:
         """The error behind what the master told, and after it the job server."""
-        known = next(filter(None, (find(text) for find in (refused, cause) for text in told)), None)
+        known = next(filter(None, (find(text) for find in (from_text, cause) for text in told)), None)
         unknown = PipelineError(
             f"The {self._runner.name.title()} job failed: {shortened(next(iter(told), ''))}",
             code="run.cluster_failed",
             hint="Nothing was committed; the logs of the cluster say more.",
         )
+        self._exchange.bring(*FAILURES)
         return recorded_failure(str(self._folder), known or unknown)
 
     def _end(self) -> None:
@@ -225,19 +228,19 @@ class ClusterRunner:
     def __init__(self, cluster: ClusterOptions, parallelism: int) -> None:
         self.cluster, self.parallelism = cluster, parallelism
 
-    def submit(self, build: Build, folders: Folders, run_id: str, stop: threading.Event) -> PortableJob:
+    def submit(self, build: Build, exchange: Exchange, run_id: str, stop: threading.Event) -> PortableJob:
         """Raises PipelineError when the job server does not take the job."""
         name = f"kalla-{run_id}"
-        options = PipelineOptions(self._arguments(folders, name))
+        options = PipelineOptions(self._arguments(exchange, name))
         pipeline = Pipeline(runner=PortableRunner(), options=options)
         build(pipeline)
-        return PortableJob(self, name, pipeline, options, folders.scratch, stop)
+        return PortableJob(self, name, pipeline, options, exchange, stop)
 
-    def _arguments(self, folders: Folders, name: str) -> list[str]:
+    def _arguments(self, exchange: Exchange, name: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
-        nothing = folders.scratch / "nothing.txt"
+        nothing = exchange.scratch / "nothing.txt"
         nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
-        environment = {"url": self.cluster.worker_pool, "params": greeting(folders)}
+        environment = {"url": self.cluster.worker_pool, "params": greeting(exchange)}
         return [
             f"--job_endpoint={self.cluster.job_endpoint}",
             f"--job_name={name}",

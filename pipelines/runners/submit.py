@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipelines.errors import recorded_failure
+from pipelines.exchange import Exchange
 from pipelines.options import Choice, RunRequest
-from pipelines.runners.base import Folders, Runner
+from pipelines.runners.base import Runner
 from pipelines.runners.causes import cancelled
 from pipelines.runners.flink import FlinkRunner
 from pipelines.runners.spark import SparkRunner
@@ -19,21 +20,21 @@ from recipe import KallaError
 _RUNNERS = {"flink": FlinkRunner, "spark": SparkRunner}
 
 
-def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], None], folders: Folders) -> None:
-    """Run the pipeline that ``build`` describes; every worker must see ``folders`` at the same path.
+def run_on_cluster(request: RunRequest, choice: Choice, build: Callable[[Any], None], exchange: Exchange) -> None:
+    """Run the pipeline that ``build`` describes, whose steps hand files on by ``exchange``.
 
     Raises a KallaError: ``run.cancelled``, what a step recorded, or the cluster's own cause.
     """
     try:
         runner: Runner = _RUNNERS[choice.runner](request.cluster, choice.parallelism)
         with _stopped_by_signal() as stop:
-            runner.submit(build, folders, request.run_id, stop).wait()
+            runner.submit(build, exchange, request.run_id, stop).wait()
         if stop.is_set():  # between the job's end and this line: nothing may be committed
             raise cancelled()
     except KallaError:
         raise  # why is known, also where a step had recorded a failure that a new try mended
     except Exception as error:
-        raise recorded_failure(str(folders.scratch), error) from error
+        raise recorded_failure(str(exchange.scratch), error) from error
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def _batches(prepared: Prepared, folder: Path) -> dict[str, list[Batch]]:
         path = connector.in_place_path()
         assert path is not None
         names = tuple(c.name for c in prepared.schemas[side])
-        whole[side] = Relation(side, (DataFile(path, connector.count()),), names)
+        whole[side] = Relation(side, (DataFile.at(path),), names)
     sides = Sides(whole["l"], whole["r"], ("id",), ("id",))
     [match] = prepared.run_plan.sql
     with engine.connect(folder, 512 << 20, [f.path for r in whole.values() for f in r.files]) as connection:

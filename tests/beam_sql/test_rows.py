@@ -38,7 +38,7 @@ def plan_and_sides(tmp_path: Path) -> tuple[MatchPlan, Sides]:
     right = {"id": [7, 8], "ref": ["A", "B"], "n": [5, 6], "amount": [D(1), None]}
     paths = [write_parquet(tmp_path / f"{n}.parquet", t, TYPES) for n, t in (("left", left), ("right", right))]
     prepared = prepare(request(document(SQL, *(source(p, ["id"]) for p in paths)), tmp_path / "out"))
-    relations = [Relation(s, (DataFile(str(p), n),), tuple(TYPES)) for s, p, n in zip("lr", paths, (4, 2), strict=True)]
+    relations = [Relation(s, (DataFile.at(str(p)),), tuple(TYPES)) for s, p in zip("lr", paths, strict=True)]
     return prepared.plan, Sides(relations[0], relations[1], ("id",), ("id",))
 
 
@@ -95,7 +95,7 @@ def test_pairs_of_several_passes_are_those_of_the_whole_statement(
     sql = f"{one.format('ref')} UNION ALL {one.format('n')} AND l.n < 2"
     plan = prepare(request(document(sql, *(source(p, ["id"]) for p in paths)), tmp_path / "out")).plan
     assert len(plan.passes) == 2
-    relations = [Relation(s, (DataFile(str(p), 2),), tuple(TYPES)) for s, p in zip("lr", paths, strict=True)]
+    relations = [Relation(s, (DataFile.at(str(p)),), tuple(TYPES)) for s, p in zip("lr", paths, strict=True)]
     keep_pairs(tmp_path, 0, pairs)
     with engine.connect(tmp_path, 256 << 20, [str(p) for p in paths]) as connection:
         match_whole(connection, plan, relations[0], relations[1], tmp_path)

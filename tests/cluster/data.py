@@ -23,13 +23,13 @@ AMOUNT = pa.decimal128(12, 2)
 def ledger_and_bank(folder: Path, rows: int = 200_000) -> dict[str, Any]:
     """A recipe over two Parquet files of several row groups."""
     chance = random.Random(20260)
-    left, right = _side(chance, rows), _side(chance, rows * 9 // 10)
+    left, right = records(chance, rows), records(chance, rows * 9 // 10)
     for name, table in (("left", left), ("right", right)):
         pq.write_table(table, folder / f"{name}.parquet", row_group_size=rows // 8)
     return document(SQL, source(folder / "left.parquet", ["id"]), source(folder / "right.parquet", ["id"]))
 
 
-def _side(chance: random.Random, rows: int) -> pa.Table:
+def records(chance: random.Random, rows: int) -> pa.Table:
     """One row in 20 repeats a reference, one in 50 has none, amounts of equal references differ a little."""
     numbers = [chance.randrange(rows) for _ in range(rows)]
     refs = [None if chance.random() < 0.02 else f"R{n // 2:07d}" for n in numbers]

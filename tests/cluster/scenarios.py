@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +18,14 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
-from connectors import bucket_of
+from connectors import Bucket, bucket_of
 from pipelines import hot
 from pipelines.cluster import commands
 from pipelines.cluster.local import LocalCluster
 from pipelines.cluster.processes import free_port
 from pipelines.evidence import SETS, Evidence, verify
 from pipelines.launch import Event, launch
+from pipelines.stored_exchange import STAGING_UNREACHABLE
 from tests.cluster.data import check_against_plain_loops, ledger_and_bank
 from tests.clusters import logs_shown, on, options, start_pool
 from tests.helpers import document, drive, manifest, parts, read_set, request, source, write_parquet
@@ -157,32 +159,59 @@ def passes_of_beam_sql_agree(ground: Ground) -> None:
     assert {1, 3} <= set(pairs.values()), pairs
 
 
-def objects_are_read_by_the_workers(ground: Ground) -> None:
-    """Sources in a store, which workers with its keys read and others do not, and evidence there."""
+@contextlib.contextmanager
+def object_store(ground: Ground) -> Iterator[tuple[Bucket, dict[str, Any]]]:
+    """A bucket of a store that this process has the keys of, and the settings of a pool that has them too."""
     try:
         versitygw_program()
     except RuntimeError as error:
         pytest.skip(str(error))
     with s3_server() as store, mock.patch.dict(os.environ, store.environment()):
-        bucket = bucket_of("s3", store.bucket())
-        recipe = sample()
-        for side in recipe["sources"].values():
-            path = Path(side["uri"])
-            bucket.upload(f"in/{path.name}", path)
-            side["uri"] = f"s3://{bucket.name}/in/{path.name}"
-        output = f"s3://{bucket.name}/out"
-        where: dict[str, Any] = {"output": output, "staging": str(ground.folder / "shared")}
-        refused = on(ground.found, recipe, **where)
-        assert refused["status"] == "failed" and refused["error"]["code"] == "source.access_denied", refused
-        assert not list(bucket.listed("out"))
         port = free_port()
-        pool = start_pool(ground.found, "pool-with-keys", port, commands.worker_pool(port))
-        outcome = on(ground.found, recipe, **where, settings={"worker_pool": pool})
+        pool = start_pool(ground.found, f"pool-with-keys-{port}", port, commands.worker_pool(port))
+        yield bucket_of("s3", store.bucket()), {"worker_pool": pool}
+
+
+def an_object_store_is_all_they_share(ground: Ground) -> None:
+    """Sources, scratch data and evidence in a store, which workers with its keys reach."""
+    with object_store(ground) as (bucket, pool):
+        output = f"s3://{bucket.name}/out"
+        outcome = on(ground.found, _stored_sample(bucket), output, pool, staging=f"s3://{bucket.name}/staging")
         assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
         assert verify(output).ok
         for name in SETS:
             stored, here = (Evidence(place).parts(name) for place in (output, ground.sample_truth))
             assert [part.sha256 for part in stored] == [part.sha256 for part in here]
+        assert not list(bucket.listed("staging"))
+
+
+def large_rows_go_through_a_store(ground: Ground) -> None:
+    with object_store(ground) as (bucket, pool):
+        output, staging = ground.folder / "stored", f"s3://{bucket.name}/staging"
+        outcome = on(ground.found, ground.large, output, pool, staging=staging, strategy="shuffle")
+        assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
+        same_evidence(output, ground.large_truth)
+        assert not list(bucket.listed("staging"))
+
+
+def workers_without_keys_are_refused(ground: Ground) -> None:
+    """Where sources lie in the store, and where scratch data would."""
+    with object_store(ground) as (bucket, _):
+        output = f"s3://{bucket.name}/out"
+        places = {"source.access_denied": ground.folder / "shared", STAGING_UNREACHABLE: f"s3://{bucket.name}/staging"}
+        for code, staging in places.items():
+            refused = on(ground.found, _stored_sample(bucket), output, staging=str(staging))
+            assert refused["status"] == "failed" and refused["error"]["code"] == code, refused
+        assert not list(bucket.listed("out")) and not list(bucket.listed("staging"))
+
+
+def _stored_sample(bucket: Bucket) -> dict[str, Any]:
+    recipe = sample()
+    for side in recipe["sources"].values():
+        path = Path(side["uri"])
+        bucket.upload(f"in/{path.name}", path)
+        side["uri"] = f"s3://{bucket.name}/in/{path.name}"
+    return recipe
 
 
 def two_runs_at_once(ground: Ground) -> None:

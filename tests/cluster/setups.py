@@ -20,7 +20,7 @@ _POOL = (
     "import sys; from pipelines.cluster import handshake, worker_pool; {change}; "
     "sys.exit(worker_pool.main(['--port', '{port}']))"
 )
-_ELSEWHERE = "handshake._TOKEN = 'of-another-disk'"  # as where the run's folder is not mounted
+_ELSEWHERE = "handshake.TOKEN = 'of-another-disk'"  # as where the run's folder is not mounted
 _OLDER = "handshake._PACKAGES = (); old = handshake.versions(); handshake.versions = lambda: old | {{'kalla': '0.0.1'}}"
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from pipelines.cluster.handshake import Folders, greeting, refusal, refused, versions
+from pipelines.cluster.handshake import greeting, refusal, versions
 from pipelines.cluster.processes import free_port
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, as_text, from_text
+from pipelines.exchange import SharedFolders
 from pipelines.options import ClusterOptions
 from pipelines.runners.causes import cause, shortened
 from pipelines.runners.choice import FALLBACK, choose_runner
@@ -136,7 +137,7 @@ def test_a_named_cluster_that_is_away_fails_and_leaves_nothing(tmp_path: Path) -
 def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    told = greeting(Folders(scratch, tmp_path))
+    told = greeting(SharedFolders(str(scratch), str(tmp_path / "evidence")))
     assert refusal(told) is None
     assert refusal({}) is None  # another program's job
     for change, code in (
@@ -149,7 +150,7 @@ def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
     ):
         said = refusal(told | change)
         assert said is not None
-        error = refused(f"java.lang.RuntimeException: {said}\n\tat somewhere")
+        error = from_text(f"java.lang.RuntimeException: {as_text(said)}\n\tat somewhere")
         assert error is not None and error.code == code and error.hint
     assert set(versions()) == {"python", "kalla", "apache-beam", "duckdb", "pyarrow"}
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["scratch", "shared-with-workers", "shared-with-workers"]

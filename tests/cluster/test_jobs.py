@@ -14,10 +14,10 @@ import pytest
 
 from pipelines.cluster.processes import free_port
 from pipelines.errors import PipelineError, recorded
+from pipelines.exchange import SharedFolders
 from pipelines.loading import loading_beam
 from pipelines.options import Choice, ClusterOptions
 from pipelines.runners import portable
-from pipelines.runners.base import Folders
 from pipelines.runners.choice import FALLBACK
 from pipelines.runners.flink import FlinkRunner, is_living, named, newest
 from pipelines.runners.portable import ClusterRunner, PortableJob
@@ -102,8 +102,13 @@ def build(pipeline: Any) -> None:
     _ = pipeline | apache_beam.Create([1])
 
 
+def shared(folder: Path) -> SharedFolders:
+    """Everything in one folder."""
+    return SharedFolders(str(folder), str(folder / "evidence"))
+
+
 def submitted(runner: ClusterRunner, folder: Path, stop: threading.Event | None = None) -> PortableJob:
-    return runner.submit(build, Folders(folder, folder), "r1", stop or threading.Event())
+    return runner.submit(build, shared(folder), "r1", stop or threading.Event())
 
 
 def told(call: Callable[[], None]) -> str:
@@ -179,7 +184,7 @@ def test_a_failure_that_a_new_try_mended_hides_no_lost_job_server(
         raise KeyError("mended since")
     with serving(RUNNING, grpc.StatusCode.UNAVAILABLE) as (_, cluster):
         asked = request({}, tmp_path / "out", cluster=cluster)
-        choice, folders = Choice("flink", "asked for", 2), Folders(tmp_path, tmp_path)
+        choice, folders = Choice("flink", "asked for", 2), shared(tmp_path)
         assert told(lambda: run_on_cluster(asked, choice, build, folders)) == "run.cluster_lost"
 
 

@@ -6,12 +6,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
+from connectors import ObjectFolder
 from pipelines.cluster.commands import Command
 from pipelines.cluster.local import fetch_json
 from pipelines.cluster.parts import REST_PORT
@@ -20,6 +23,8 @@ from tests.cluster.faults import processes_of
 from tests.cluster.scenarios import SAMPLE, same_evidence, sample
 from tests.clusters import logs_shown, needs_java
 from tests.helpers import drive, manifest
+from tests.object_servers import S3Server
+from webapp.settings import Settings
 
 pytestmark = [needs_java("flink"), pytest.mark.timeout(900)]
 
@@ -32,9 +37,10 @@ NETWORK = f"127.{os.getpid() % 251 + 2}.{os.getpid() // 251 % 256}"
 class Containers:
     """The services of the compose file as processes of this machine; only names and the pool's port are replaced."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(self, processes: Processes, folder: Path, store: Mapping[str, str]) -> None:
+        """``store`` is how workers reach the store."""
         self.services: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
-        self._processes, self._folder, self._pool = processes, folder, str(free_port())
+        self._processes, self._folder, self._pool, self._store = processes, folder, str(free_port()), store
         self._addresses = {name: f"{NETWORK}.{n}" for n, name in enumerate(self.services, 1)}
 
     def start(self, name: str) -> None:
@@ -44,7 +50,7 @@ class Containers:
             arguments += ["--folder", str(self._folder / name)]  # a container has a disk of its own
         words = 3 if "part" in arguments else 1  # the command's own, of which one is called as its service is
         here = [*arguments[:words], *(self._here(argument, name) for argument in arguments[words:])]
-        self._processes.start(name, Command((*KALLA, *here), {}))
+        self._processes.start(name, Command((*KALLA, *here), self._store if name.startswith("workers") else {}))
 
     def wait_until_healthy(self, name: str) -> None:
         """By the health check that the file has."""
@@ -72,14 +78,15 @@ class Containers:
         return text.replace("50000", self._pool)
 
 
-SETTINGS = {"KALLA_RUNNER", "KALLA_JOB_ENDPOINT", "KALLA_WORKER_POOL", "KALLA_MASTER_URL"}
+SETTINGS = {"KALLA_RUNNER", "KALLA_JOB_ENDPOINT", "KALLA_WORKER_POOL", "KALLA_MASTER_URL", "KALLA_STAGING"}
 
 
-def test_the_commands_of_the_containers_make_a_flink(tmp_path: Path) -> None:
+def test_the_commands_of_the_containers_make_a_flink(tmp_path: Path, s3_process: S3Server) -> None:
     """JobManager, TaskManagers, pool and job server as the compose file starts them, each healthy by its own check; a run
-    with the runner's settings goes there."""
+    with the runner's settings goes there, and exchanges its scratch data through the store."""
+    store = s3_process.environment()
     with logs_shown(tmp_path / "logs"), Processes(tmp_path / "logs") as processes:
-        containers = Containers(processes, tmp_path)
+        containers = Containers(processes, tmp_path, store)
         parts = [name for name in containers.services if "part" in containers.services[name].get("command", ())]
         assert sorted(parts) == ["jobmanager", "jobserver", "taskmanager-1", "taskmanager-2"]
         started = [*parts, "workers-1"]  # the pool of the other one would be the same on one machine
@@ -91,9 +98,14 @@ def test_the_commands_of_the_containers_make_a_flink(tmp_path: Path) -> None:
         processes.wait_for("taskmanager-1", lambda: (fetch_json(master) or {}).get("slots-total") == 2, 120)
         recipe = SAMPLE / "invoice-payment-match.json"
         run = [*KALLA, "run", str(recipe), "--output", str(tmp_path / "out"), "--json"]
+        settings = containers.settings("runner")
+        with mock.patch.dict(os.environ, store):
+            bucket = ObjectFolder.at(settings["KALLA_STAGING"]).bucket
+            assert bucket.name == Settings.from_environment({}).results_bucket  # the app makes it
+            bucket.make()
         done = subprocess.run(
-            run, env=os.environ | containers.settings("runner"), capture_output=True, text=True, timeout=400
-        )
+            run, env=os.environ | store | settings, capture_output=True, text=True, timeout=400
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert manifest(tmp_path / "out")["plan"]["runner"] == "flink", done.stdout
         drive(sample(), tmp_path / "direct", strategy="local")

@@ -21,6 +21,7 @@ def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
             scenarios.two_runs_at_once,
             *scenarios.LARGE_ROWS,
             scenarios.passes_of_beam_sql_agree,
+            scenarios.an_object_store_is_all_they_share,
             setups.no_pool_answers,
             setups.the_folder_is_not_shared,
             setups.a_cluster_of_another_kind_is_named,

@@ -45,7 +45,7 @@ def test_counts_equal_a_plain_count(
         {"n": pa.array([n for n, _ in rows], pa.int64()), "t": pa.array([t for _, t in rows], pa.string())}
     )
     pq.write_table(table, path)
-    side = Relation("l", (DataFile(str(path), len(rows)),), ("n", "t"))
+    side = Relation("l", (DataFile.at(str(path)),), ("n", "t"))
     filled = Counter(row for row in rows if None not in row)
     expected = KeyFacts(sum(c for c in filled.values() if c > 1), sum(None in row for row in rows))
     with duckdb.connect() as connection:

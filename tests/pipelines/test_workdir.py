@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import workdir
+from pipelines import locks
 from pipelines.errors import OutputRefused
 from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output, remove_abandoned, remove_abandoned_scratch
 
@@ -125,7 +125,7 @@ def test_what_a_crash_left_is_removed_and_what_lives_stays(tmp_path: Path, monke
         assert work.path.exists()
         assert not crashed.exists()
         assert unlocked.exists()  # it may be between mkdir and its lock
-        monkeypatch.setattr(workdir.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
+        monkeypatch.setattr(locks.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
         remove_abandoned(output)
         assert not unlocked.exists()
 
@@ -166,7 +166,7 @@ def test_scratch_data_of_crashed_runs_goes_and_that_of_living_ones_stays(
         assert not crashed.exists()
         assert work.scratch.exists()
         assert unlocked.exists()  # just made: its run may be about to lock it
-        monkeypatch.setattr(workdir.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
+        monkeypatch.setattr(locks.time, "time", lambda: os.stat(unlocked).st_mtime + 61)
         remove_abandoned_scratch(staging)
         assert not unlocked.exists()
         assert work.scratch.exists()
