@@ -121,19 +121,20 @@ def _equation(name: str, run: Mapping[str, Any], side: str) -> str:
     return f"{name}: {counted(total, 'record')} = {matched:,} matched + {rest:,} unmatched."
 
 
-_REASONS = {
+REASONS = {
     "no_key": "have a reference that the other side does not have",
     "null_key": "have no reference",
     "predicate": "have a partner that differs by more than the rule allows",
     "unparseable": "hold an amount or a date that cannot be read",
     "excluded": "do not meet a condition of the rule by themselves",
     "not_in_result": "found no partner that was theirs alone",
+    "other_side_empty": "had nothing on the other side to be compared with",
 }
 
 
 def _reasons(run: Mapping[str, Any], side: str) -> str:
     found = (run.get("reasons") or {}).get(side) or (run.get("reasons") or {}).get(f"unmatched_{side}") or {}
-    parts = [f"{count:,} {_REASONS.get(reason, reason)}" for reason, count in found.items() if isinstance(count, int)]
+    parts = [f"{count:,} {REASONS.get(reason, reason)}" for reason, count in found.items() if isinstance(count, int)]
     return f"Of the unmatched on the {side}, {joined(parts)}." if parts else ""
 
 

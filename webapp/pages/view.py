@@ -24,15 +24,6 @@ _LEAST_BAR = Decimal("0.6")  # per cent of the width: a single record among mill
 EXCELLENT, FAIR = Decimal("0.9"), Decimal("0.7")
 LOW_RATE, MUCH_UNMATCHED = Decimal("0.8"), Decimal("0.2")
 
-REASONS = {
-    "no_key": "No record on the other side has this key",
-    "null_key": "A part of the key is empty",
-    "predicate": "The key is there, but a condition fails",
-    "unparseable": "A number or date cannot be read, or cells are missing or surplus",
-    "excluded": "A condition on its own side leaves it out",
-    "not_in_result": "No result row is made from it",
-    "other_side_empty": "The other side has no records",
-}
 BRIEF_REASONS = {
     "no_key": "no such key",
     "null_key": "key is empty",
@@ -96,7 +87,10 @@ def in_words(warning: str) -> str:
 
 def reason_words(key: str) -> str:
     """Why a record is unmatched, for people; a reason that is not known here as it is."""
-    return REASONS.get(key, key)
+    from pipelines.evidence import REASONS  # the engine behind it is loaded with the first run that is shown
+
+    words = REASONS.get(key, key)
+    return words[:1].upper() + words[1:] if key in REASONS else words
 
 
 # --- numbers -------------------------------------------------------------------------------------------

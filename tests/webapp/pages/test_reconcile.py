@@ -94,7 +94,7 @@ def test_the_final_result_links_to_its_run(drawn: Any, completed: str, parts: Ka
     progress = made.card("progress", {"run_id": completed, "status": "submitted"})
     page = drawn(made.document(made.agent(progress, final), phase="execution", status="completed", run_id=completed))
     assert page.all("a", href=f"/runs/{completed}", class_="button primary")
-    for text in ("9,859.99", "Completed", "The key is there, but a condition fails"):
+    for text in ("9,859.99", "Completed", "A condition fails with every record it could match"):
         assert text in page.text, text
     assert buttons(page) == []
 

@@ -97,7 +97,7 @@ def test_the_equation_comes_first(browser: Browser, completed: str) -> None:
 
 def test_reasons_lead_to_their_rows(browser: Browser, completed: str) -> None:
     page = browser.open(f"/runs/{completed}")
-    link = next(e for e in page.all("a") if e.text == "The key is there, but a condition fails")
+    link = next(e for e in page.all("a") if e.text == "A condition fails with every record it could match")
     rows = browser.open(link.attributes["href"].partition("#")[0])
     assert "1 to 1 of 1 records" in rows.text
     assert "I-3" in rows.text

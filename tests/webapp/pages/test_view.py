@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.evidence import REASONS
+from webapp.agent import guided_words
 from webapp.pages import view
 
 DECIMALS = st.decimals(min_value=Decimal("-1e20"), max_value=Decimal("1e20"), allow_nan=False, places=4)
@@ -206,3 +208,10 @@ def test_what_is_wrong_with_a_field_is_a_sentence(said: str, shown: str) -> None
 )
 def test_warnings_name_columns_by_their_side(said: str, shown: str) -> None:
     assert view.in_words(said) == shown
+
+
+def test_every_reason_has_its_words_on_pages_and_in_the_conversation() -> None:
+    """One more in the engine is one more here."""
+    assert set(view.BRIEF_REASONS) == set(guided_words.REASONS) == set(REASONS)
+    assert view.reason_words("predicate") == "A condition fails with every record it could match"
+    assert view.reason_words("of_a_later_version") == "of_a_later_version"
