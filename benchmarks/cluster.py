@@ -1,4 +1,5 @@
-"""One join on this machine, whole and shuffled, and shuffled on a Flink of two TaskManagers that this command starts.
+"""One join on this machine, whole and shuffled, and shuffled on a Flink of two TaskManagers that this command starts,
+whose workers share a folder or exchange files through a store of this machine.
 
     python -m benchmarks.cluster --rows 1000000 10000000 --repeat 3
 
@@ -23,6 +24,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
@@ -31,7 +33,8 @@ from benchmarks.versus_duckdb import make_data
 from pipelines.cluster.local import LocalCluster, local_cluster
 from pipelines.launch import ClusterOptions, Event, RunRequest, launch
 
-_WAYS = (("direct", "local"), ("direct", "shuffle"), ("flink", "shuffle"))
+_STORED = "flink, store"
+_WAYS = (("direct", "local"), ("direct", "shuffle"), ("flink", "shuffle"), (_STORED, "shuffle"))
 _WORKERS_END_SECONDS = 10.0
 
 
@@ -52,15 +55,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("out/benchmarks"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    from tests.object_servers import s3_server  # the tests know how to start one
+
     results = {}
     with (
         tempfile.TemporaryDirectory(prefix="kalla-bench-") as folder,
+        s3_server() as store,
+        mock.patch.dict(os.environ, store.environment()),
         local_cluster("flink", Path(folder), workers=2, slots=1) as cluster,
     ):
         print(f"{os.cpu_count()} cores, Python {platform.python_version()}; median of {arguments.repeat}")
-        print(f"{'rows':>12}{'way':>17}{'submission s':>14}{'rest s':>9}{'CPU s':>9}{'rows/s':>12}{'a core':>12}")
+        print(f"{'rows':>12}{'way':>22}{'submission s':>14}{'rest s':>9}{'CPU s':>9}{'rows/s':>12}{'a core':>12}")
         for rows in arguments.rows:
-            turns = scenario(arguments, cluster, rows)
+            turns = scenario(arguments, cluster, f"s3://{store.bucket()}/staging", rows)
             for way, runs in turns.items():
                 results[f"{way} {rows:,}"] = figures = medians(runs)
                 print(line(rows, way, figures), flush=True)
@@ -68,7 +75,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
-def scenario(arguments: argparse.Namespace, cluster: LocalCluster, rows: int) -> dict[str, list[Turn]]:
+def scenario(arguments: argparse.Namespace, cluster: LocalCluster, staging: str, rows: int) -> dict[str, list[Turn]]:
     """The turns of every way; the first turn, which warms page cache and processes, does not count."""
     folder = arguments.data.absolute() / f"parquet-{rows}"
     make_data(folder, rows, "parquet")
@@ -77,13 +84,14 @@ def scenario(arguments: argparse.Namespace, cluster: LocalCluster, rows: int) ->
     turns: dict[str, list[Turn]] = {name: [] for name in map("/".join, _WAYS)}
     for turn in range(arguments.repeat + 1):
         for runner, strategy in _WAYS:
-            measured = one_run(cluster, recipe, folder / "out", runner, strategy)
+            where = staging if runner == _STORED else None
+            measured = one_run(cluster, recipe, folder / "out", runner.partition(",")[0], strategy, where)
             if turn:
                 turns[f"{runner}/{strategy}"].append(measured)
     return turns
 
 
-def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str, strategy: str) -> Turn:
+def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str, strategy: str, staging: str | None) -> Turn:
     """Raises RuntimeError when the run fails."""
     shutil.rmtree(output, ignore_errors=True)
     at: dict[str, float] = {}
@@ -93,10 +101,8 @@ def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str, stra
 
     options = ClusterOptions(cluster.endpoint, cluster.worker_pool, cluster.master_url, cluster.parallelism)
     before = cpu_seconds(cluster)
-    outcome = launch(
-        RunRequest(str(recipe), str(output), str(uuid.uuid4()), strategy=strategy, runner=runner, cluster=options),
-        note,
-    )
+    where: dict[str, Any] = {"strategy": strategy, "runner": runner, "cluster": options, "staging": staging}
+    outcome = launch(RunRequest(str(recipe), str(output), str(uuid.uuid4()), **where), note)
     ended = time.monotonic()
     if outcome["status"] != "completed":
         raise RuntimeError(outcome["error"]["message"])
@@ -127,7 +133,7 @@ def medians(turns: list[Turn]) -> dict[str, Any]:
 
 def line(rows: int, way: str, figures: dict[str, Any]) -> str:
     return (
-        f"{rows:>12,}{way:>17}{figures['submission']:>14.2f}{figures['rest']:>9.2f}{figures['cpu']:>9.2f}"
+        f"{rows:>12,}{way:>22}{figures['submission']:>14.2f}{figures['rest']:>9.2f}{figures['cpu']:>9.2f}"
         f"{figures['rows_s']:>12,.0f}{figures['rows_s_core']:>12,.0f}"
     )
 
