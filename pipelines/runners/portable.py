@@ -6,7 +6,9 @@ counters only once a job has ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -48,13 +50,13 @@ class PortableJob:
         self,
         runner: ClusterRunner,
         name: str,
-        pipeline: Pipeline,
+        proto: Any,
         options: PipelineOptions,
         folder: Path,
         stop: threading.Event,
     ) -> None:
         self._runner, self._name, self._options, self._folder, self._cancelled = runner, name, options, folder, stop
-        self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
+        self._proto = proto
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
         self._unanswered = 0
@@ -216,6 +218,18 @@ def _check_listening(endpoint: str) -> None:
             ) from error
 
 
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Beam makes temporary folders of which it removes some in ``Pipeline.run``, which is not called here, and others
+    never: in a folder of the run they go with the run, also where its process is killed."""
+    folder.mkdir(exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
 class ClusterRunner:
     """What Flink and Spark have in common."""
 
@@ -229,9 +243,11 @@ class ClusterRunner:
         """Raises PipelineError when the job server does not take the job."""
         name = f"kalla-{run_id}"
         options = PipelineOptions(self._arguments(folders, name))
-        pipeline = Pipeline(runner=PortableRunner(), options=options)
-        build(pipeline)
-        return PortableJob(self, name, pipeline, options, folders.scratch, stop)
+        with _temporary_files_in(folders.scratch / "beam"):
+            pipeline = Pipeline(runner=PortableRunner(), options=options)
+            build(pipeline)
+            proto = PortableRunner.get_proto_pipeline(pipeline, options)
+        return PortableJob(self, name, proto, options, folders.scratch, stop)
 
     def _arguments(self, folders: Folders, name: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
