@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 
+from pipelines.cluster import inquiry
 from pipelines.cluster.handshake import refusal
 from pipelines.loading import loading_beam
 from pipelines.parent import PARENT_VARIABLE, end_with_parent
@@ -108,6 +109,7 @@ def serve(host: str, port: int) -> None:
     server = grpc.server(shared_unbounded_instance(), options=options)
     pool = WorkerPool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    server.add_generic_rpc_handlers([inquiry.handler()])
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:

@@ -19,6 +19,7 @@ import grpc
 
 from pipelines import progress
 from pipelines.cluster.handshake import greeting, refused
+from pipelines.cluster.inquiry import ask, means_the_same_here
 from pipelines.errors import PipelineError, known_failure, recorded_failure
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
@@ -73,9 +74,9 @@ class PortableJob:
             messages = self._handed_over()
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             raise PipelineError(
-                f"The job server at {self._runner.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
+                f"The job server at {self._runner.cluster.job_endpoint} did not take the job: {_told(error)}",
                 code="run.cluster_unreachable",
-                hint="Look at its log; it must reach the cluster's master.",
+                hint="Start the master, or the job server with its address; the job server's log says more.",
             ) from error
         threading.Thread(target=self._read, args=(messages,), daemon=True).start()
 
@@ -218,6 +219,12 @@ def _check_listening(endpoint: str) -> None:
             ) from error
 
 
+def _told(error: Exception) -> str:
+    """What the job server said of a job that it did not take, else what went wrong on the way there."""
+    details = error.details() if isinstance(error, grpc.Call) else None
+    return shortened(details or str(error))
+
+
 @contextlib.contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
     """Beam makes temporary folders of which it removes some in ``Pipeline.run``, which is not called here, and others
@@ -253,7 +260,7 @@ class ClusterRunner:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
         nothing = folders.scratch / "nothing.txt"
         nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
-        environment = {"url": self.cluster.worker_pool, "params": greeting(folders)}
+        environment = {"url": self.cluster.worker_pool, "params": self._welcome(greeting(folders))}
         return [
             f"--job_endpoint={self.cluster.job_endpoint}",
             f"--job_name={name}",
@@ -266,6 +273,14 @@ class ClusterRunner:
             f"--environment_cache_millis={self.keep_workers_millis}",
             "--no_pipeline_type_check",
         ]
+
+    def _welcome(self, parameters: dict[str, str]) -> dict[str, str]:
+        """The parameters of a worker. Raises PipelineError where the pool, asked from here, would refuse them."""
+        pool, endpoint = self.cluster.worker_pool, str(self.cluster.job_endpoint)
+        known = refused(ask(pool, parameters)) if means_the_same_here(pool, endpoint) else None
+        if known is not None:
+            raise known
+        return parameters
 
     def has_room(self, name: str) -> bool:
         """Whether the job of this name need not wait for others to end; True where the cluster does not tell."""

@@ -15,9 +15,9 @@ from pipelines.runners.choice import FALLBACK
 from tests.cluster.scenarios import Ground, sample
 from tests.clusters import on, start_pool
 
-# A pool that is a pool of ours in all but one thing.
+# A pool that is a pool of ours in all but one thing, and does not answer a driver: the cluster tells of its refusal.
 _POOL = (
-    "import sys; from pipelines.cluster import handshake, worker_pool; {change}; "
+    "import sys; from pipelines.cluster import handshake, inquiry, worker_pool; inquiry._METHOD = 'none'; {change}; "
     "sys.exit(worker_pool.main(['--port', '{port}']))"
 )
 _ELSEWHERE = "handshake._TOKEN = 'of-another-disk'"  # as where the run's folder is not mounted
@@ -97,6 +97,17 @@ def the_master_is_away_or_lacks_a_jar(ground: Ground) -> None:
     processes.start("jobmanager-bare", _without_beam(commands.flink_job_manager(configuration)))
     processes.wait_for("jobmanager-bare", lambda: fetch_json(f"http://{HOST}:{rest}/overview") is not None, 120)
     refused(ground, "bare", "run.cluster_version", "make java", **astray)
+
+
+def the_spark_master_is_away(ground: Ground) -> None:
+    """A job server whose master is not there tells it at once; Spark alone would try for a minute."""
+    port, artifacts, nobody, processes = free_port(), free_port(), free_port(), ground.found.processes
+    home = processes.logs.parent / "home"
+    server = commands.spark_job_server(home, f"spark://{HOST}:{nobody}", ground.folder / "astray", port, artifacts)
+    processes.start("jobserver-astray", server)
+    processes.wait_for("jobserver-astray", lambda: listening(HOST, port), 120)
+    astray = {"job_endpoint": f"{HOST}:{port}", "master_url": None}
+    refused(ground, "away", "run.cluster_unreachable", f"No Spark master listens at spark://{HOST}:{nobody}", **astray)
 
 
 def _configured(folder: Path, rest: int) -> Path:
