@@ -41,7 +41,10 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "Start the master, or start the job server with its address.",
     ),
     (
-        re.compile(r"InvalidClassException|NoSuchMethodError|NoClassDefFoundError|ClassNotFoundException"),
+        re.compile(
+            r"InvalidClassException|NoSuchMethodError|NoClassDefFoundError|ClassNotFoundException"
+            r"|cannot assign instance of java\.lang\.invoke\.SerializedLambda"  # Spark's word for a class it lacks
+        ),
         "run.cluster_version",
         "Job server and cluster run different versions or lack a jar.",
         "Start both from the same jars (`make java`).",
