@@ -137,16 +137,30 @@ def _kill(found: LocalCluster, name: str) -> None:
 
 
 def a_worker_straggles(ground: Ground) -> None:
-    """A Python worker stands still in the middle of its work, and goes on: the others wait, nothing is done twice."""
-    output = ground.folder / "straggled"
+    """A Python worker stands still in the middle of its work, and goes on."""
+    _straggles(ground, "worker-straggled", lambda: python_workers(ground.found)[-1:])
+
+
+def a_machine_straggles(ground: Ground) -> None:
+    """A TaskManager, or a Spark worker with its executor, stands still while its Python worker is at work."""
+    machine = psutil.Process(ground.found.processes.get(ground.found.workers[0]).pid)
+    _straggles(ground, "machine-straggled", lambda: [machine, *machine.children(recursive=True)])
+
+
+def _straggles(ground: Ground, name: str, slow: Callable[[], list[psutil.Process]]) -> None:
+    """The others wait, nothing is done twice, and the evidence is the same."""
+    output = ground.folder / name
     with in_the_middle(ground, output) as run:
-        slow = python_workers(ground.found)[-1]
-        slow.suspend()
+        stopped = slow()
+        assert stopped
+        for process in stopped:
+            process.suspend()
         try:
             time.sleep(_STRAGGLE_SECONDS)
-            assert "outcome" not in run, "the run did not need the worker"
+            assert "outcome" not in run, "the run did not need what stood still"
         finally:
-            slow.resume()
+            for process in stopped:
+                process.resume()
     assert run["outcome"]["status"] == "completed", run["outcome"]
     same_evidence(output, ground.large_truth)
     assert ground.found.kind != "flink" or not _was_tried_again(ground.found, run["asked"].run_id)

@@ -35,6 +35,7 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
             faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
             faults.a_worker_straggles,
+            faults.a_machine_straggles,
             faults.a_python_worker_is_killed,
             faults.a_machine_is_killed,
             scenarios.no_jar_has_travelled,
