@@ -185,8 +185,9 @@ def spark_job_server(
     home: Path, master: str, staging: Path, port: int, artifact_port: int, bind: str = "127.0.0.1",
     executor_mib: int = 640,
 ) -> Command:  # fmt: skip
-    """Beam's job server for Spark; it is the driver of its jobs, one at a time."""
-    main = "org.apache.beam.runners.spark.SparkJobServerDriver"
+    """Beam's job server for Spark, which refuses a job where ``master`` does not listen; it is the driver of its jobs,
+    one at a time."""
+    main = "org.apache.beam.runners.spark.CheckedJobServer"
     options = [
         *_SPARK_JVM,
         f"-Dspark.executor.memory={executor_mib}m",

@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from pipelines.cluster import inquiry
 from pipelines.cluster.handshake import refusal
 from pipelines.errors import as_text
 from pipelines.loading import loading_beam
@@ -112,6 +113,7 @@ def serve(host: str, port: int) -> None:
     server = grpc.server(shared_unbounded_instance(), options=options)
     pool = WorkerPool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    server.add_generic_rpc_handlers([inquiry.handler()])
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:

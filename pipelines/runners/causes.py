@@ -10,7 +10,12 @@ NO_POOL, NO_SLOTS = "run.worker_pool_unreachable", "run.cluster_busy"
 _MOST = 400
 _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
     (
-        re.compile(r"ExternalEnvironmentFactory.*UNAVAILABLE|UNAVAILABLE.*ExternalEnvironmentFactory", re.DOTALL),
+        re.compile(
+            r"ExternalEnvironmentFactory.*UNAVAILABLE|UNAVAILABLE.*ExternalEnvironmentFactory"
+            # The innermost cause alone, as Flink's job server tells it: whom but the pool does Beam call by gRPC?
+            r"|Connection refused(?:\n\s+at java\S+)*\n\s+at org\.apache\.beam\.vendor\.grpc",
+            re.DOTALL,
+        ),
         NO_POOL,
         "No pool of Python workers answers on a machine of the cluster.",
         "Start `kalla worker` on every machine, at the address in KALLA_WORKER_POOL.",
@@ -36,7 +41,10 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "Start the master, or start the job server with its address.",
     ),
     (
-        re.compile(r"InvalidClassException|NoSuchMethodError|NoClassDefFoundError|ClassNotFoundException"),
+        re.compile(
+            r"InvalidClassException|NoSuchMethodError|NoClassDefFoundError|ClassNotFoundException"
+            r"|cannot assign instance of java\.lang\.invoke\.SerializedLambda"  # Spark's word for a class it lacks
+        ),
         "run.cluster_version",
         "Job server and cluster run different versions or lack a jar.",
         "Start both from the same jars (`make java`).",

@@ -6,16 +6,20 @@ counters only once a job has ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 
 from pipelines import progress
 from pipelines.cluster.handshake import greeting
+from pipelines.cluster.inquiry import ask, means_the_same_here
 from pipelines.errors import FAILURES, PipelineError, from_text, known_failure, recorded_failure
 from pipelines.exchange import Exchange
 from pipelines.loading import loading_beam
@@ -48,14 +52,13 @@ class PortableJob:
         self,
         runner: ClusterRunner,
         name: str,
-        pipeline: Pipeline,
+        proto: Any,
         options: PipelineOptions,
         exchange: Exchange,
         stop: threading.Event,
     ) -> None:
         self._runner, self._name, self._options, self._cancelled = runner, name, options, stop
-        self._exchange, self._folder = exchange, exchange.scratch
-        self._proto = PortableRunner.get_proto_pipeline(pipeline, options)
+        self._exchange, self._folder, self._proto = exchange, exchange.scratch, proto
         self._messages: list[tuple[int, str]] = []
         self._asked = 0.0
         self._unanswered = 0
@@ -72,9 +75,9 @@ class PortableJob:
             messages = self._handed_over()
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             raise PipelineError(
-                f"The job server at {self._runner.cluster.job_endpoint} did not take the job: {shortened(str(error))}",
+                f"The job server at {self._runner.cluster.job_endpoint} did not take the job: {_told(error)}",
                 code="run.cluster_unreachable",
-                hint="Look at its log; it must reach the cluster's master.",
+                hint="Start the master, or the job server with its address; the job server's log says more.",
             ) from error
         threading.Thread(target=self._read, args=(messages,), daemon=True).start()
 
@@ -219,6 +222,24 @@ def _check_listening(endpoint: str) -> None:
             ) from error
 
 
+def _told(error: Exception) -> str:
+    """What the job server said of a job that it did not take, else what went wrong on the way there."""
+    details = error.details() if isinstance(error, grpc.Call) else None
+    return shortened(details or str(error))
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Beam makes temporary folders of which it removes some in ``Pipeline.run``, which is not called here, and others
+    never: in a folder of the run they go with the run, also where its process is killed."""
+    folder.mkdir(exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
 class ClusterRunner:
     """What Flink and Spark have in common."""
 
@@ -232,15 +253,17 @@ class ClusterRunner:
         """Raises PipelineError when the job server does not take the job."""
         name = f"kalla-{run_id}"
         options = PipelineOptions(self._arguments(exchange, name))
-        pipeline = Pipeline(runner=PortableRunner(), options=options)
-        build(pipeline)
-        return PortableJob(self, name, pipeline, options, exchange, stop)
+        with _temporary_files_in(exchange.scratch / "beam"):
+            pipeline = Pipeline(runner=PortableRunner(), options=options)
+            build(pipeline)
+            proto = PortableRunner.get_proto_pipeline(pipeline, options)
+        return PortableJob(self, name, proto, options, exchange, stop)
 
     def _arguments(self, exchange: Exchange, name: str) -> list[str]:
         # Every part of the cluster has the jars; a job that names one small file carries no others.
         nothing = exchange.scratch / "nothing.txt"
         nothing.write_text("The cluster has all jars.\n", encoding="utf-8")
-        environment = {"url": self.cluster.worker_pool, "params": greeting(exchange)}
+        environment = {"url": self.cluster.worker_pool, "params": self._welcome(greeting(exchange))}
         return [
             f"--job_endpoint={self.cluster.job_endpoint}",
             f"--job_name={name}",
@@ -253,6 +276,14 @@ class ClusterRunner:
             f"--environment_cache_millis={self.keep_workers_millis}",
             "--no_pipeline_type_check",
         ]
+
+    def _welcome(self, parameters: dict[str, str]) -> dict[str, str]:
+        """The parameters of a worker. Raises PipelineError where the pool, asked from here, would refuse them."""
+        pool, endpoint = self.cluster.worker_pool, str(self.cluster.job_endpoint)
+        known = ask(pool, parameters) if means_the_same_here(pool, endpoint) else None
+        if known is not None:
+            raise known
+        return parameters
 
     def has_room(self, name: str) -> bool:
         """Whether the job of this name need not wait for others to end; True where the cluster does not tell."""

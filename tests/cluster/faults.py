@@ -24,11 +24,13 @@ from tests.clusters import on, options
 from tests.helpers import request
 
 _WAIT = 180.0
+_CANCEL_SECONDS = 10.0  # as docs/cluster.md promises
+_STRAGGLE_SECONDS = 8.0
 
 
-def until(ready: Callable[[], Any], what: str) -> Any:
+def until(ready: Callable[[], Any], what: str, seconds: float = _WAIT) -> Any:
     """What ``ready`` gives as soon as it is something."""
-    deadline = time.monotonic() + _WAIT
+    deadline = time.monotonic() + seconds
     while not (found := ready()):
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.05)
@@ -134,18 +136,60 @@ def _kill(found: LocalCluster, name: str) -> None:
     killed.wait(60)
 
 
+def a_worker_straggles(ground: Ground) -> None:
+    """A Python worker stands still in the middle of its work, and goes on."""
+    _straggles(ground, "worker-straggled", lambda: python_workers(ground.found)[-1:])
+
+
+def a_machine_straggles(ground: Ground) -> None:
+    """A TaskManager, or a Spark worker with its executor, stands still while its Python worker is at work."""
+    machine = psutil.Process(ground.found.processes.get(ground.found.workers[0]).pid)
+    _straggles(ground, "machine-straggled", lambda: [machine, *machine.children(recursive=True)])
+
+
+def _straggles(ground: Ground, name: str, slow: Callable[[], list[psutil.Process]]) -> None:
+    """The others wait, nothing is done twice, and the evidence is the same."""
+    output = ground.folder / name
+    with in_the_middle(ground, output) as run:
+        stopped = slow()
+        assert stopped
+        for process in stopped:
+            process.suspend()
+        try:
+            time.sleep(_STRAGGLE_SECONDS)
+            assert "outcome" not in run, "the run did not need what stood still"
+        finally:
+            for process in stopped:
+                process.resume()
+    assert run["outcome"]["status"] == "completed", run["outcome"]
+    same_evidence(output, ground.large_truth)
+    assert ground.found.kind != "flink" or not _was_tried_again(ground.found, run["asked"].run_id)
+
+
 def a_run_is_cancelled(ground: Ground) -> None:
-    """A run that is asked to end takes its job with it, and leaves nothing."""
+    """A run that is asked to end takes its job and its workers with it within seconds, and leaves nothing."""
     output = ground.folder / "cancelled"
     with in_the_middle(ground, output) as run:
+        assert python_workers(ground.found)
         os.kill(run["pid"], signal.SIGTERM)
+        until(
+            lambda: _is_over(ground.found, run["asked"].run_id) and not python_workers(ground.found),
+            "the end of the job and its workers",
+            _CANCEL_SECONDS,
+        )
     assert run["outcome"]["status"] == "failed", run["outcome"]
     assert run["outcome"]["error"]["code"] == "run.cancelled"
     left_nothing(output)
-    if ground.found.kind == "flink":
-        assert _ended_as(ground.found, run["asked"].run_id) == "CANCELED"
-    else:
-        until(lambda: not fetch_json(f"{ground.found.master_url}/json/")["activeapps"], "the end of the application")
+
+
+def _is_over(found: LocalCluster, run_id: str) -> bool:
+    """Whether the master says that the job of a cancelled run has come to its end."""
+    if found.kind == "flink":
+        job = newest(_flink_jobs(found, run_id))
+        return job is not None and job["state"] == "CANCELED"
+    told = fetch_json(f"{found.master_url}/json/")
+    ended = [app for app in told["completedapps"] if app["name"].startswith(f"kalla-{run_id}_")]
+    return bool(ended) and not told["activeapps"]
 
 
 def _ended_as(found: LocalCluster, run_id: str) -> str:

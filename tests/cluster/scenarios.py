@@ -85,9 +85,19 @@ def same_evidence(folder: Path, other: Path) -> None:
     assert verify(folder).ok
 
 
+@contextlib.contextmanager
+def nothing_left_behind(temporary: Path) -> Iterator[None]:
+    """Runs of the block have ``temporary`` as their folder for temporary files, and leave it empty."""
+    temporary.mkdir()
+    with mock.patch.dict(os.environ, TMPDIR=str(temporary)):
+        yield
+    assert not list(temporary.iterdir())
+
+
 def sample_is_true(ground: Ground) -> None:
     """The bundled sample: the documented counts, the rows of one machine; ``auto`` takes the cluster that answers."""
-    outcome = on(ground.found, sample(), ground.folder / "auto", runner="auto")
+    with nothing_left_behind(ground.folder / "tmp"):
+        outcome = on(ground.found, sample(), ground.folder / "auto", runner="auto")
     assert outcome["status"] == "completed", outcome
     counts = [outcome[n] for n in ("matched_count", "unmatched_left_count", "unmatched_right_count")]
     assert (counts, outcome["runner"]) == ([7, 8, 8], ground.found.kind)
@@ -150,7 +160,8 @@ def passes_of_beam_sql_agree(ground: Ground) -> None:
         " AND l.amount = r.paid_amount AND date_within(l.invoice_date, r.payment_date, 60)"
     )
     outputs = [ground.folder / name for name in ("passes", "passes-here")]
-    outcome = on(ground.found, recipe, outputs[0], engine="beam-sql")
+    with nothing_left_behind(ground.folder / "tmp-passes"):
+        outcome = on(ground.found, recipe, outputs[0], engine="beam-sql")
     assert outcome["status"] == "completed", outcome
     assert (outcome["engine"], outcome["runner"]) == ("beam-sql", ground.found.kind)
     drive(recipe, outputs[1])

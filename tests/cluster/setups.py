@@ -15,11 +15,12 @@ from pipelines.runners.choice import FALLBACK
 from tests.cluster.scenarios import Ground, sample
 from tests.clusters import on, start_pool
 
-# A pool that is a pool of ours in all but one thing.
+# A pool that is a pool of ours in all but one thing, and does not answer a driver: the cluster tells of its refusal.
 _POOL = (
-    "import sys; from pipelines.cluster import handshake, worker_pool; {change}; "
+    "import sys; from pipelines.cluster import handshake, inquiry, worker_pool; inquiry._METHOD = 'none'; {change}; "
     "sys.exit(worker_pool.main(['--port', '{port}']))"
 )
+_BEAM = ("beam-", "kalla-")
 _ELSEWHERE = "handshake.TOKEN = 'of-another-disk'"  # as where the run's folder is not mounted
 _OLDER = "handshake._PACKAGES = (); old = handshake.versions(); handshake.versions = lambda: old | {{'kalla': '0.0.1'}}"
 
@@ -99,6 +100,37 @@ def the_master_is_away_or_lacks_a_jar(ground: Ground) -> None:
     refused(ground, "bare", "run.cluster_version", "make java", **astray)
 
 
+def the_spark_master_is_away_or_its_workers_lack_a_jar(ground: Ground) -> None:
+    """A job server whose master is not there tells it at once, where Spark alone would try for a minute; then one whose
+    worker has no jars of Beam."""
+    port, artifacts, rpc, ui, processes = *(free_port() for _ in range(4)), ground.found.processes
+    home, bare = processes.logs.parent / "home", ground.folder / "bare-home"
+    master = f"spark://{HOST}:{rpc}"
+    server = commands.spark_job_server(home, master, ground.folder / "astray", port, artifacts)
+    processes.start("jobserver-astray", server)
+    processes.wait_for("jobserver-astray", lambda: listening(HOST, port), 120)
+    astray = {"job_endpoint": f"{HOST}:{port}", "master_url": None}
+    refused(ground, "away", "run.cluster_unreachable", f"No Spark master listens at {master}", **astray)
+
+    processes.start("master-astray", commands.spark_master(home, HOST, rpc, ui))
+    processes.wait_for("master-astray", lambda: listening(HOST, rpc), 120)
+    _make_bare_home(home, bare)
+    processes.start("worker-bare", commands.spark_worker(bare, HOST, master, 1, 1024))
+    state = f"http://{HOST}:{ui}/json/"
+    processes.wait_for("worker-bare", lambda: bool((fetch_json(state) or {}).get("aliveworkers")), 120)
+    refused(ground, "bare", "run.cluster_version", "make java", **astray)
+
+
+def _make_bare_home(home: Path, bare: Path) -> None:
+    """A home of Spark without Beam's jars and ours, which its executors then lack: a plain Spark."""
+    commands.make_spark_home(bare)
+    (bare / "jars").unlink()
+    (bare / "jars").mkdir()
+    for jar in (home / "jars").iterdir():
+        if not jar.name.startswith(_BEAM):
+            (bare / "jars" / jar.name).symlink_to(jar)
+
+
 def _configured(folder: Path, rest: int) -> Path:
     folder.mkdir()
     place = FlinkPlace(HOST, free_port(), rest)
@@ -111,7 +143,7 @@ def _without_beam(command: Command) -> Command:
     arguments = list(command.arguments)
     place = arguments.index("-cp") + 1
     jars = arguments[place].split(":")
-    kept = [jar for jar in jars if not Path(jar).name.startswith(("beam-", "kalla-"))]
+    kept = [jar for jar in jars if not Path(jar).name.startswith(_BEAM)]
     assert len(kept) < len(jars)
     arguments[place] = ":".join(kept)
     return Command(tuple(arguments), command.environment)

@@ -163,10 +163,23 @@ def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
             "StatusRuntimeException: UNAVAILABLE: io exception\n\tat ...ExternalEnvironmentFactory.create",
             "run.worker_pool_unreachable",
         ),
+        (
+            "java.net.ConnectException: finishConnect(..) failed: Connection refused\n\tat org.apache.beam.vendor.grpc.v1",
+            "run.worker_pool_unreachable",
+        ),
+        (
+            "java.net.ConnectException: Connection refused\n\tat java.base/sun.nio.ch.Net.pollConnect(Native Method)\n"
+            "\tat org.apache.flink.shaded.netty4.io.netty",
+            "run.cluster_unreachable",
+        ),
         ("Caused by: org.apache.flink...NoResourceAvailableException: Could not acquire", "run.cluster_busy"),
         ("org.apache.flink.runtime.rest.util.RestClientException: x", "run.cluster_unreachable"),
         ("java.io.IOException: Insufficient number of network buffers: required 512", "run.cluster_buffers"),
         ("java.io.InvalidClassException: org.apache.beam", "run.cluster_version"),
+        (
+            "java.lang.ClassCastException: cannot assign instance of java.lang.invoke.SerializedLambda to field x.f",
+            "run.cluster_version",
+        ),
         ("java.lang.IllegalStateException: call already cancelled", "run.worker_lost"),
         ("java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.", "run.worker_lost"),
     ],

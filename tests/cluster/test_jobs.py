@@ -124,6 +124,16 @@ def test_a_job_that_is_done_ends_the_wait(tmp_path: Path) -> None:
         assert (server.asked, runner.ended) == (["run"], 0)
 
 
+def test_what_beam_keeps_of_a_pipeline_lies_in_the_runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, temporary = tmp_path / "scratch", tmp_path / "temporary"
+    scratch.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with serving(DONE) as (_, cluster):
+        submitted(Master(cluster, 2), scratch).wait()
+    assert not list(temporary.iterdir())
+
+
 def test_a_run_that_was_told_to_stop_is_not_done(tmp_path: Path) -> None:
     """Also where its job was quicker: what is done would be committed."""
     stop = threading.Event()

@@ -26,8 +26,11 @@ def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
             setups.the_folder_is_not_shared,
             setups.a_cluster_of_another_kind_is_named,
             setups.the_master_is_away_by_its_address,
+            setups.the_spark_master_is_away_or_its_workers_lack_a_jar,
             faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
+            faults.a_worker_straggles,
+            faults.a_machine_straggles,
             faults.a_spark_worker_is_killed,
         )
     faults.no_process_is_left(found)
