@@ -10,12 +10,7 @@ NO_POOL, NO_SLOTS = "run.worker_pool_unreachable", "run.cluster_busy"
 _MOST = 400
 _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
     (
-        re.compile(
-            r"ExternalEnvironmentFactory.*UNAVAILABLE|UNAVAILABLE.*ExternalEnvironmentFactory"
-            # The innermost cause alone, as Flink's job server tells it: whom but the pool does Beam call by gRPC?
-            r"|Connection refused(?:\n\s+at java\S+)*\n\s+at org\.apache\.beam\.vendor\.grpc",
-            re.DOTALL,
-        ),
+        re.compile(r"ExternalEnvironmentFactory.*UNAVAILABLE|UNAVAILABLE.*ExternalEnvironmentFactory", re.DOTALL),
         NO_POOL,
         "No pool of Python workers answers on a machine of the cluster.",
         "Start `kalla worker` on every machine, at the address in KALLA_WORKER_POOL.",
@@ -35,12 +30,6 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "taskmanager.memory.network.max.",
     ),
     (
-        re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
-        "run.cluster_unreachable",
-        "The job server cannot reach the cluster's master.",
-        "Start the master, or start the job server with its address.",
-    ),
-    (
         re.compile(
             r"InvalidClassException|NoSuchMethodError|NoClassDefFoundError|ClassNotFoundException"
             r"|cannot assign instance of java\.lang\.invoke\.SerializedLambda"  # Spark's word for a class it lacks
@@ -48,6 +37,12 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "run.cluster_version",
         "Job server and cluster run different versions or lack a jar.",
         "Start both from the same jars (`make java`).",
+    ),
+    (
+        re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
+        "run.cluster_unreachable",
+        "The job server cannot reach the cluster's master.",
+        "Start the master, or start the job server with its address.",
     ),
     (
         re.compile(r"All masters are unresponsive|Application has been killed"),

@@ -181,11 +181,14 @@ class PortableJob:
         return known
 
     def _failure(self) -> str:
+        """The stack trace that the job server tells as a detail, and after it the innermost cause, its error."""
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline:  # the message comes on a stream of its own
-            errors = [text for importance, text in self._messages if importance == api.JobMessage.JOB_MESSAGE_ERROR]
-            if errors:
-                return errors[-1]
+            told = list(self._messages)
+            if any(importance == api.JobMessage.JOB_MESSAGE_ERROR for importance, _ in told):
+                traces = [text for importance, text in told if importance == api.JobMessage.JOB_MESSAGE_DEBUG]
+                errors = [text for importance, text in told if importance == api.JobMessage.JOB_MESSAGE_ERROR]
+                return "\n".join([*traces[-1:], errors[-1]])
             time.sleep(0.1)
         return "\n".join(self.logs[-3:])
 

@@ -163,14 +163,10 @@ def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
             "StatusRuntimeException: UNAVAILABLE: io exception\n\tat ...ExternalEnvironmentFactory.create",
             "run.worker_pool_unreachable",
         ),
+        ("java.net.ConnectException: Connection refused", "run.cluster_unreachable"),
         (
-            "java.net.ConnectException: finishConnect(..) failed: Connection refused\n\tat org.apache.beam.vendor.grpc.v1",
-            "run.worker_pool_unreachable",
-        ),
-        (
-            "java.net.ConnectException: Connection refused\n\tat java.base/sun.nio.ch.Net.pollConnect(Native Method)\n"
-            "\tat org.apache.flink.shaded.netty4.io.netty",
-            "run.cluster_unreachable",
+            "Failed to submit JobGraph\nCaused by: java.lang.ClassNotFoundException: org.apache.beam.x",
+            "run.cluster_version",
         ),
         ("Caused by: org.apache.flink...NoResourceAvailableException: Could not acquire", "run.cluster_busy"),
         ("org.apache.flink.runtime.rest.util.RestClientException: x", "run.cluster_unreachable"),

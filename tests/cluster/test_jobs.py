@@ -41,7 +41,7 @@ class JobServer(services.JobServiceServicer):
     def __init__(self, answers: list[Answer]) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
-        self.said, self.takes = "nothing of note", 100
+        self.said, self.trace, self.takes = "nothing of note", "", 100
 
     def DescribePipelineOptions(self, request: Any, context: Any) -> Any:
         return api.DescribePipelineOptionsResponse()
@@ -61,6 +61,9 @@ class JobServer(services.JobServiceServicer):
         yield api.JobStateEvent(state=RUNNING)
 
     def GetMessageStream(self, request: Any, context: Any) -> Any:
+        if self.trace:
+            trace = api.JobMessage(importance=api.JobMessage.JOB_MESSAGE_DEBUG, message_text=self.trace)
+            yield api.JobMessagesResponse(message_response=trace)
         message = api.JobMessage(importance=api.JobMessage.JOB_MESSAGE_ERROR, message_text=self.said)
         yield api.JobMessagesResponse(message_response=message)
 
@@ -261,6 +264,16 @@ def test_why_a_job_failed(tmp_path: Path, master: str, server: str, code: str, s
         with pytest.raises(PipelineError, match=says) as error:
             job.wait()
         assert error.value.code == code
+
+
+def test_the_innermost_cause_alone_says_too_little(tmp_path: Path) -> None:
+    """Of a pool that is away it says no more than of a master that is away."""
+    with serving(RUNNING, FAILED) as (server, cluster):
+        server.said = "java.net.ConnectException: finishConnect(..) failed: Connection refused"
+        server.trace = (
+            f"StatusRuntimeException: UNAVAILABLE\n\tat x.ExternalEnvironmentFactory\nCaused by: {server.said}"
+        )
+        assert told(submitted(Master(cluster, 2), tmp_path).wait) == "run.worker_pool_unreachable"
 
 
 def test_what_a_step_recorded_comes_first(tmp_path: Path) -> None:
