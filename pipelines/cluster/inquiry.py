@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from pipelines.cluster.handshake import refusal
+from pipelines.cluster.processes import listening
 from pipelines.errors import PipelineError, as_text, from_text
 
 _SERVICE, _METHOD = "kalla.WorkerPool", "Refusal"
@@ -45,6 +46,14 @@ def ask(pool: str, parameters: Mapping[str, str]) -> PipelineError | None:
         except grpc.RpcError:
             return None
     return from_text(answer.decode("utf-8", "replace"))
+
+
+def is_not_there(pool: str, job_endpoint: str) -> bool:
+    """Whether nobody listens at the pool's address. Known from here only where pool and cluster are on this machine."""
+    if not (_is_loopback(pool) and _is_loopback(job_endpoint)):
+        return False
+    host, _, port = pool.rpartition(":")
+    return not (port.isdecimal() and listening(host.strip("[]"), int(port)))
 
 
 def means_the_same_here(pool: str, job_endpoint: str) -> bool:

@@ -80,6 +80,11 @@ def cause(text: str) -> PipelineError | None:
     return None
 
 
+def no_pool() -> PipelineError:
+    """The error of a run whose workers nobody would start."""
+    return next(PipelineError(message, code=code, hint=hint) for _, code, message, hint in _CAUSES if code == NO_POOL)
+
+
 def cancelled() -> PipelineError:
     """The error of a run that was told to stop."""
     return PipelineError("The run was cancelled.", code="run.cancelled", hint="Nothing was committed.")

@@ -19,14 +19,14 @@ import grpc
 
 from pipelines import progress
 from pipelines.cluster.handshake import greeting
-from pipelines.cluster.inquiry import ask, means_the_same_here
+from pipelines.cluster.inquiry import ask, is_not_there, means_the_same_here
 from pipelines.errors import FAILURES, PipelineError, from_text, known_failure, recorded_failure
 from pipelines.exchange import Exchange
 from pipelines.loading import loading_beam
 from pipelines.options import ClusterOptions
 from pipelines.progress import WorkerEvents
 from pipelines.runners.base import Build
-from pipelines.runners.causes import NO_POOL, NO_SLOTS, cancelled, cause, shortened
+from pipelines.runners.causes import NO_POOL, NO_SLOTS, cancelled, cause, no_pool, shortened
 
 with loading_beam():
     from apache_beam import Pipeline
@@ -254,6 +254,7 @@ class ClusterRunner:
 
     def submit(self, build: Build, exchange: Exchange, run_id: str, stop: threading.Event) -> PortableJob:
         """Raises PipelineError when the job server does not take the job."""
+        _check_listening(str(self.cluster.job_endpoint))
         name = f"kalla-{run_id}"
         options = PipelineOptions(self._arguments(exchange, name))
         with _temporary_files_in(exchange.scratch / "beam"):
@@ -281,8 +282,11 @@ class ClusterRunner:
         ]
 
     def _welcome(self, parameters: dict[str, str]) -> dict[str, str]:
-        """The parameters of a worker. Raises PipelineError where the pool, asked from here, would refuse them."""
+        """The parameters of a worker. Raises PipelineError where the pool, asked from here, is away or would refuse
+        them."""
         pool, endpoint = self.cluster.worker_pool, str(self.cluster.job_endpoint)
+        if is_not_there(pool, endpoint):
+            raise no_pool()
         known = ask(pool, parameters) if means_the_same_here(pool, endpoint) else None
         if known is not None:
             raise known

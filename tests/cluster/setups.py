@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socketserver
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +40,36 @@ def refused(ground: Ground, name: str, code: str, says: str, **cluster: Any) -> 
 
 
 def no_pool_answers(ground: Ground) -> None:
+    """On one machine the driver sees it itself."""
     refused(
         ground, "no-pool", "run.worker_pool_unreachable", "`kalla worker`", worker_pool=f"{HOST}:{free_port()}"
     )  # fmt: skip
 
 
 def auto_runs_here_where_no_pool_answers(ground: Ground) -> None:
-    """The job server and the master answer, so the cluster is taken; that its workers cannot be had shows there."""
+    """The job server and the master answer, so the cluster is taken; that its workers cannot be had shows there, for
+    the driver does not know what answers at the pool's address."""
     output = ground.folder / "auto-no-pool"
-    outcome = on(
-        ground.found, sample(), output, settings={"worker_pool": f"{HOST}:{free_port()}"}, runner="auto"
-    )  # fmt: skip
+    with hanging_up() as pool:
+        outcome = on(ground.found, sample(), output, settings={"worker_pool": pool}, runner="auto")
     assert outcome["status"] == "completed", outcome
     [warning] = [warning for warning in outcome["warnings"] if warning["code"] == FALLBACK]
     assert "not on the cluster" in warning["message"] and "KALLA_WORKER_POOL" in warning["message"], warning
     assert Evidence(output).manifest["plan"]["runner"] == "direct"
+
+
+@contextlib.contextmanager
+def hanging_up() -> Iterator[str]:
+    """The address of a program that takes calls and hangs up."""
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            pass
+
+    with socketserver.ThreadingTCPServer((HOST, 0), HangUp) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"{HOST}:{server.server_address[1]}"
+        server.shutdown()
 
 
 def the_folder_is_not_shared(ground: Ground) -> None:

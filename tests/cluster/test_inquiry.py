@@ -13,7 +13,7 @@ import pytest
 from pipelines.cluster import commands
 from pipelines.cluster.commands import Command
 from pipelines.cluster.handshake import greeting
-from pipelines.cluster.inquiry import ask, means_the_same_here
+from pipelines.cluster.inquiry import ask, is_not_there, means_the_same_here
 from pipelines.cluster.processes import Processes, free_port, listening
 from pipelines.errors import PipelineError
 from pipelines.loading import loading_beam
@@ -94,6 +94,17 @@ def test_what_is_no_question_is_not_answered(pool: str, told: bytes) -> None:
 )  # fmt: skip
 def test_localhost_is_another_machine_for_a_cluster_elsewhere(pool: str, endpoint: str, same: bool) -> None:
     assert means_the_same_here(pool, endpoint) is same
+
+
+def test_a_pool_that_is_away_is_known_from_here_on_one_machine_alone(tmp_path: Path) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    assert is_not_there(nobody, "localhost:8099") and is_not_there("localhost:", "localhost:8099")
+    assert not is_not_there(nobody, "cluster.example:8099")
+    assert not is_not_there("worker.example:50000", "localhost:8099")
+    with serving(DONE) as (server, cluster):
+        with pytest.raises(PipelineError, match="kalla worker") as error:
+            submit(Master(ClusterOptions(cluster.job_endpoint, nobody, parallelism=2), 2), tmp_path)
+        assert error.value.code == "run.worker_pool_unreachable" and not server.asked
 
 
 def test_a_run_that_would_be_refused_is_not_submitted(pool_elsewhere: str, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def serving(*answers: Answer) -> Iterator[tuple[JobServer, ClusterOptions]]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield servicer, ClusterOptions(f"127.0.0.1:{port}", "127.0.0.1:1", parallelism=2)
+        yield servicer, ClusterOptions(f"127.0.0.1:{port}", f"127.0.0.1:{port}", parallelism=2)
     finally:
         server.stop(0).wait()
 
