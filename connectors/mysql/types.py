@@ -96,6 +96,8 @@ class MysqlColumn:
             return texts.cast(pa.float64()).cast(pa.float32()).cast(pa.string()).cast(pa.float64())
         if self.column.kind is Kind.TIMESTAMPTZ:
             found = texts.cast(pa.timestamp("us")).cast(self.arrow)
+        elif self.column.precision == MAX_DIGITS:  # may be declared wider, and Arrow makes other numbers of 40 digits
+            found = texts.cast(pa.decimal256(76, self.column.scale)).cast(self.arrow)
         else:
             found = texts.cast(self.arrow)
         if self.column.kind.is_time and not in_calendar(found):

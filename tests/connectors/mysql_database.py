@@ -46,7 +46,7 @@ class MysqlDatabase:
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Rows into a table, one statement each, in their order."""
         marks = ", ".join(["%s"] * len(rows[0])) if rows else ""
-        name = table.replace("`", "``")
+        name = table.replace("`", "``").replace("%", "%%")
         self.server.execute(self.name, f"INSERT INTO `{name}` VALUES ({marks})", rows=rows)
 
     def uri(self, table: str, *, reader: bool = False, params: Mapping[str, str] | None = None, port: int = 0) -> str:
