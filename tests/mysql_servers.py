@@ -130,7 +130,14 @@ def mysql_server(name: str) -> Iterator[MysqlServer]:
     program = mariadb_program() if name == "mariadb" else mysql_home() / "bin" / "mysqld"
     home = Path(tempfile.mkdtemp(prefix=f"kalla-{name}-"))
     port = free_port()
-    data = ["--no-defaults", f"--datadir={home / 'data'}", f"--socket={home / 's'}", f"--port={port}", *_SETTINGS]
+    data = [
+        "--no-defaults",
+        f"--datadir={home / 'data'}",
+        f"--socket={home / 's'}",
+        f"--port={port}",
+        f"--tmpdir={home}",
+    ]
+    data += _SETTINGS
     data += ["--user=root"] if os.geteuid() == 0 else []  # both refuse to be root unless they are told
     if name == "mysql":
         data += [f"--basedir={mysql_home()}", *_NO_SYNC]
