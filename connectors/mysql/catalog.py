@@ -69,7 +69,7 @@ def find_table(session: Session) -> Table:
 def _table(session: Session, name: str, kind: str, engine: str | None) -> Table:
     described = _described(session, _COLUMNS, " ORDER BY ORDINAL_POSITION")
     columns = tuple(
-        column_of(column, base.lower(), declared, nullable == "YES", _whole(digits), _whole(scale))
+        column_of(column, base.lower(), declared.partition(" /*")[0], nullable == "YES", _whole(digits), _whole(scale))
         for _, column, base, declared, nullable, digits, scale, extra in described
         if "INVISIBLE" not in extra.upper().split()
     )

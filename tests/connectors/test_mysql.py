@@ -133,6 +133,17 @@ def test_rows_without_a_key_keep_the_order_of_a_scan(mysql_database: MysqlDataba
     assert source.declared_key() == ()
 
 
+def test_partitions_and_keys_of_prefixes(mysql_database: MysqlDatabase) -> None:
+    mysql_database.run(
+        "CREATE TABLE p (id int PRIMARY KEY, v int) PARTITION BY HASH (id) PARTITIONS 4",
+        "CREATE TABLE q (code varchar(40), PRIMARY KEY (code(3)))",
+    )
+    mysql_database.insert("p", [(i, -i) for i in range(50)])
+    mysql_database.insert("q", [("ccc1",), ("aaa2",), ("bbb3",)])
+    assert read_rows(mysql_database.source("p")) == [(i, -i) for i in range(50)]
+    assert read_rows(mysql_database.source("q")) == [("aaa2",), ("bbb3",), ("ccc1",)]
+
+
 def test_columns_that_select_star_hides(mariadb_database: MysqlDatabase) -> None:
     database = mariadb_database
     database.run("CREATE TABLE t (k int INVISIBLE AUTO_INCREMENT PRIMARY KEY, v int, w int AS (v + 1))")

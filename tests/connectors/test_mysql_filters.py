@@ -69,7 +69,10 @@ def cells(awkward: MysqlConnector) -> list[tuple[Any, ...]]:
     return read_rows(awkward)
 
 
-text_values = st.sampled_from(TEXTS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+WITHOUT_NUL = [text for text in TEXTS if "\x00" not in text]  # which no filter may hold
+text_values = st.sampled_from(WITHOUT_NUL) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=3
+)
 number_values = st.sampled_from(
     [
         Decimal(n)
@@ -127,15 +130,21 @@ def check(awkward: MysqlConnector, cells: list[tuple[Any, ...]], filters: list[F
     assert preview.total_rows == len(expected)
 
 
-@pytest.mark.parametrize("column", ["plain", "bin", "fixed", "pick"])
+@pytest.mark.parametrize("column", ["plain", "fixed"])
 def test_every_text_against_every_text(awkward: MysqlConnector, cells: list[tuple[Any, ...]], column: str) -> None:
     """All equalities at once: what a collation takes for equal is not."""
     for op in ("eq", "gt"):
-        for text in [t for t in TEXTS if "\x00" not in t][:: 1 if op == "eq" else 5]:
+        for text in WITHOUT_NUL[:: 1 if op == "eq" else 5]:
             condition = FilterCondition(column=column, op=op, value=text)
             at = [c.name for c in awkward.schema()].index(column)
             passing = [r for r in cells if r[at] is not None and (r[at] == text if op == "eq" else r[at] > text)]
             assert awkward.count([condition]) == len(passing), condition
+
+
+def test_a_text_that_is_asked_for_twice(awkward: MysqlConnector) -> None:
+    """MySQL 8.0 finds nothing that is equal to the same hexadecimal literal twice."""
+    twice = [FilterCondition(column="plain", op="eq", value="7")] * 2
+    assert [row[0] for row in read_rows(awkward, 1, twice)] == [0]
 
 
 def test_a_list_of_ten_thousand(awkward: MysqlConnector) -> None:
@@ -151,7 +160,7 @@ def test_values_are_never_sql(awkward: MysqlConnector) -> None:
 
 
 def test_what_the_server_is_asked() -> None:
-    """Numbers and days alone, so that an index is used; equal texts by the collation first, then byte by byte."""
+    """Numbers and days alone, so that an index is used; texts byte by byte."""
     columns = [
         column_of("n", "decimal", "decimal(12,2)", True, 12, 2),
         column_of("day", "date", "date", True, None, None),
@@ -169,8 +178,8 @@ def test_what_the_server_is_asked() -> None:
         0,
     )
     exact = "CAST(CONVERT(`code` USING utf8mb4) AS BINARY)"
-    assert asked("code", "eq", "a") == (f"`code` = _utf8mb4 x'61' AND {exact} = x'61'", 0)
-    assert asked("code", "gt", "ä") == (f"{exact} > x'c3a4'", 0)
+    assert asked("code", "eq", "a") == (f"{exact} = _binary x'61'", 0)
+    assert asked("code", "gt", "ä") == (f"{exact} > _binary x'c3a4'", 0)
     assert asked("code", "eq", Decimal(7)) == ("TRUE", 1)
     assert asked("code", "like", "a%") == ("TRUE", 1)
     assert asked("ratio", "lt", Decimal(1)) == ("TRUE", 1)

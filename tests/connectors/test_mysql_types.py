@@ -121,6 +121,32 @@ def test_a_value_without_an_exact_form_stops(
         assert [b.num_rows for b in source.read(snapshot, split, (), ["id"])] == [2]
 
 
+def test_a_view_makes_dates_of_zeros_null(mysql_database: MysqlDatabase) -> None:
+    mysql_database.run(
+        "CREATE TABLE t (id int PRIMARY KEY, posted date)", "INSERT INTO t VALUES (1, '0000-00-00'), (2, '2026-01-31')",
+        "CREATE VIEW v AS SELECT id, CAST(NULLIF(posted, 0) AS DATE) AS posted FROM t",
+    )  # fmt: skip
+    source = mysql_database.source("v")
+    assert [(c.name, c.kind) for c in source.schema()] == [("id", Kind.INTEGER), ("posted", Kind.DATE)]
+    assert sorted(read_rows(source)) == [(1, None), (2, dt.date(2026, 1, 31))]
+
+
+def test_a_date_of_zeros_that_a_filter_leaves_out_stops_nothing(mysql_database: MysqlDatabase) -> None:
+    """It counts as before all others; where it passes, it stops."""
+    mysql_database.run(
+        "CREATE TABLE t (posted date NOT NULL, id int, KEY (posted))",
+        "INSERT INTO t VALUES ('0000-00-00', 1), ('2026-01-31', 2)",
+    )
+    source = mysql_database.source("t")
+    for op, value in (("gte", "0001-01-01"), ("eq", "2026-01-31"), ("in", ["2026-01-31"])):
+        filters = [FilterCondition(column="posted", op=op, value=value)]
+        assert read_rows(source, 1, filters) == [(dt.date(2026, 1, 31), 2)]
+        assert source.count(filters) == 1
+    for op in ("lt", "neq"):
+        with pytest.raises(SourceDataError):
+            read_rows(source, 1, [FilterCondition(column="posted", op=op, value="2026-01-01")])
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40),
