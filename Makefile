@@ -51,6 +51,7 @@ test: $(STAMP) ## run the tests
 servers: $(STAMP) ## build or fetch the servers that tests need, outside the tree
 	$(BIN)/python -m tests.object_servers
 	$(BIN)/python -m tests.search_servers
+	$(BIN)/python -m tests.mysql_servers
 
 lint: $(STAMP) ## style and formatting
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ EXTRAS = {
         "prometheus-client>=0.22",
         "sqlalchemy>=2.0.40,<3",
     ],
+    "mysql": ["cryptography>=44", "pymysql>=1.2.4,<1.3"],
     "nats": ["nats-py>=2.10"],
     "chat": ["anthropic>=2.10"],
     "dev": [

@@ -20,6 +20,7 @@ _BUILTIN = {
     "csv": "connectors.csv.reader:CsvConnector",
     "csv_upload": "connectors.csv.reader:CsvConnector",
     "elasticsearch": "connectors.elasticsearch.reader:ElasticsearchConnector",
+    "mysql": "connectors.mysql.reader:MysqlConnector",
     "parquet": "connectors.parquet.reader:ParquetConnector",
     "postgres": "connectors.postgres.reader:PostgresConnector",
     "s3": "connectors.s3.reader:S3Connector",

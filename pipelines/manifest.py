@@ -116,6 +116,10 @@ def run_warnings(sources: Mapping[str, SourceFacts], summary: Summary) -> list[P
             values = "1 value" if number == 1 else f"{number:,} values"
             text = f"{values} of {column!r} in {alias} cannot be read as the number or date that match_sql needs"
             found.append(Problem(path, text + _how_written(facts.type), "run.unparseable_values"))
+    if sources[RIGHT].snapshot.identity.get("beside"):
+        both = " and ".join(repr(sources[side].alias) for side in (LEFT, RIGHT))
+        text = f"{both} lie on one server and were read at two moments: what was posted between may be on one side"
+        found.append(Problem("sources", text, "run.two_moments"))
     return found
 
 

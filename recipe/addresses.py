@@ -92,7 +92,30 @@ class SqliteAddress:
         return not self.path.startswith("/")
 
 
-Address = PostgresAddress | FileAddress | ElasticsearchAddress | BigQueryAddress | SqliteAddress
+@dataclass(frozen=True)
+class MysqlAddress:
+    """One table or view of a MySQL or MariaDB server, by its exact name. ``ssl_mode`` is one of ``MYSQL_SSL_MODES``;
+    ``ssl_ca`` is a file of this machine with the authorities that certificates are checked against. ``numeric`` as for
+    PostgresAddress."""
+
+    user: str
+    password: str | None = field(repr=False)
+    host: str
+    port: int
+    database: str
+    table: str
+    ssl_mode: str = "preferred"
+    ssl_ca: str | None = None
+    numeric: tuple[str, ...] = ()
+
+    @property
+    def params(self) -> Params:
+        """Parameters that could hold a secret: none."""
+        return ()
+
+
+MYSQL_SSL_MODES = ("disabled", "preferred", "required", "verify-ca", "verify-identity")
+Address = PostgresAddress | FileAddress | ElasticsearchAddress | BigQueryAddress | SqliteAddress | MysqlAddress
 
 
 def local_path_of(address: Address) -> str | None:

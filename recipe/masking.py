@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 MASK = "***"
-_DATABASES = ("postgres", "postgresql")  # here a user without a password is only a name
+_DATABASES = ("postgres", "postgresql", "mysql", "mariadb")  # here a user without a password is only a name
 _STORES = ("s3", "gs", "file", "sqlite")
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|key|signature|credential|^sig$|^auth$", re.I)
 _DSN_SECRET = re.compile(

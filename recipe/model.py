@@ -236,6 +236,12 @@ class SqliteSource(_PlainSource):
     type: Literal["sqlite"] = "sqlite"
 
 
+class MysqlSource(_PlainSource):
+    """A table or view of a MySQL or MariaDB server."""
+
+    type: Literal["mysql"] = "mysql"
+
+
 class CsvSource(_CsvLikeSource):
     """A CSV at a lasting place, plain or gzip."""
 
@@ -281,6 +287,7 @@ Source = (
     | ElasticsearchSource
     | BigQuerySource
     | SqliteSource
+    | MysqlSource
 )
 SOURCE_CLASSES: dict[str, type[SourceBase]] = {
     "postgres": PostgresSource,
@@ -292,6 +299,7 @@ SOURCE_CLASSES: dict[str, type[SourceBase]] = {
     "elasticsearch": ElasticsearchSource,
     "bigquery": BigQuerySource,
     "sqlite": SqliteSource,
+    "mysql": MysqlSource,
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from recipe.uris import POSTGRES_SCHEMES, decode, split_scheme
+from recipe.uris import MYSQL_SCHEMES, POSTGRES_SCHEMES, decode, split_scheme
 
 _NAMED_BY = {
-    **dict.fromkeys((*POSTGRES_SCHEMES, "bigquery", "sqlite"), "table"),
+    **dict.fromkeys((*POSTGRES_SCHEMES, *MYSQL_SCHEMES, "bigquery", "sqlite"), "table"),
     "elasticsearch": "index",
 }
 _ANY_NAME = {"table": "any", "index": "*"}

@@ -15,10 +15,12 @@ from urllib.parse import unquote_to_bytes
 from recipe.addresses import (
     ANY,
     ANY_BELOW,
+    MYSQL_SSL_MODES,
     Address,
     BigQueryAddress,
     ElasticsearchAddress,
     FileAddress,
+    MysqlAddress,
     PostgresAddress,
     SqliteAddress,
 )
@@ -26,6 +28,7 @@ from recipe.errors import RecipeError
 from recipe.masking import is_secret_name
 
 POSTGRES_SCHEMES = ("postgres", "postgresql")
+MYSQL_SCHEMES = ("mysql", "mariadb")
 OBJECT_SCHEMES = ("s3", "gs")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
@@ -357,6 +360,28 @@ def _sqlite(uri: str) -> SqliteAddress:
     return SqliteAddress(_local_path(rest), table)
 
 
+def _mysql(uri: str) -> MysqlAddress:
+    server = _server(uri, MYSQL_SCHEMES)
+    params = dict(server.params)
+    table = _take(params, "table", "mysql://user@host/books?table=ledger")
+    mode = params.pop("ssl-mode", "preferred").lower()
+    authorities = params.pop("ssl-ca", None)
+    for name in params:
+        raise _bad(f"the parameter {name} is not known", "The parameters are table, ssl-mode and ssl-ca.")
+    if mode not in MYSQL_SSL_MODES:
+        raise _bad("ssl-mode is not known", f"Write one of {', '.join(MYSQL_SSL_MODES)}.")
+    if authorities is not None and not mode.startswith("verify-"):
+        raise _bad("ssl-ca is given and nothing is checked against it", "Add ssl-mode=verify-identity.")
+    if not server.user:
+        raise _bad("the user is missing", "Write mysql://user:password@host/database?table=name.")
+    if not server.host or server.host.startswith("/"):
+        raise _bad("the host is missing", "Write mysql://user:password@host/database?table=name.")
+    if not server.path:
+        raise _bad("the database is missing", "Write mysql://user:password@host/database?table=name.")
+    port = server.port or 3306
+    return MysqlAddress(server.user, server.password, server.host, port, server.path, table, mode, authorities)
+
+
 _PARSERS: dict[str, Callable[[str], Address]] = {
     "postgres": _postgres,
     "csv_upload": _csv_upload,
@@ -367,6 +392,7 @@ _PARSERS: dict[str, Callable[[str], Address]] = {
     "elasticsearch": _elasticsearch,
     "bigquery": _bigquery,
     "sqlite": _sqlite,
+    "mysql": _mysql,
 }
 _ONLY_IN_RECIPES = ("csv_upload",)
 
@@ -382,6 +408,8 @@ def infer_type(uri: str) -> str:
     scheme, _ = split_scheme(uri)
     if scheme in POSTGRES_SCHEMES:
         return "postgres"
+    if scheme in MYSQL_SCHEMES:
+        return "mysql"
     if scheme in ("elasticsearch", "bigquery", "sqlite"):
         return scheme
     return "csv" if parse_file_uri(uri).is_csv else "parquet"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from recipe import Address, FileAddress, PostgresAddress, local_path_of
+from recipe import Address, FileAddress, MysqlAddress, PostgresAddress, local_path_of
 from webapp.errors import ServiceError
 from webapp.keys import KEY_FILE
 from webapp.objects import GCS_UPLOADS
@@ -33,6 +33,8 @@ def check_files(settings: Settings, address: Address) -> None:
         _check_object(settings, address)
     if isinstance(address, PostgresAddress):
         check_parameters(settings, address)
+    if isinstance(address, MysqlAddress) and address.ssl_ca is not None:
+        check_path(settings, address.ssl_ca, "The file that ssl-ca names")
 
 
 def _check_object(settings: Settings, address: FileAddress) -> None:

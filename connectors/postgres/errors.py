@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from urllib.parse import quote
 
 import psycopg2
 
@@ -23,22 +21,7 @@ from connectors.errors import (
     SourceNotFound,
     SourceUnreachable,
 )
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row of the table. ``what`` completes the sentence "The source <name> ..."."""
-
-    error: type[ConnectorError]
-    what: str
-    hint: str
-    code: str | None = None
-
-    def raised(self, where: str, detail: str = "") -> ConnectorError:
-        """The error for a source; ``detail`` is what the server said, free of secrets."""
-        said = f": {detail}" if detail else ""
-        return self.error(f"The source {where} {self.what}{said}.", code=self.code, hint=self.hint)
-
+from connectors.faults import Fault, without_secrets
 
 _LOST = Fault(
     SourceUnreachable,
@@ -174,14 +157,6 @@ SNAPSHOT_GONE = Fault(
 )
 
 
-def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with every secret, plain or percent-encoded, as ``***``."""
-    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
-        for form in (secret, quote(secret, safe="")):
-            text = text.replace(form, "***")
-    return text
-
-
 def connect_fault(error: psycopg2.Error, where: str, secrets: Iterable[str]) -> ConnectorError:
     """Why no connection came about."""
     # libpq asks back whether the server runs, in the middle of a sentence; the hint says what to check.
@@ -209,4 +184,4 @@ def translated(where: str, secrets: Iterable[str]) -> Iterator[None]:
         raise query_fault(error, where, secrets) from None
 
 
-__all__ = ["SNAPSHOT_GONE", "Fault", "connect_fault", "query_fault", "translated", "without_secrets"]
+__all__ = ["SNAPSHOT_GONE", "connect_fault", "query_fault", "translated"]

@@ -15,6 +15,8 @@ from recipe import mask_text, mask_uri, parse_uri
     ("uri", "expected"),
     [
         ("postgres://u:s@h:5432/d?table=a.b&sslmode=require", "postgres://u:***@h:5432/d?table=a.b&sslmode=require"),
+        ("mysql://u:s@h/d?table=t&ssl-mode=required", "mysql://u:***@h/d?table=t&ssl-mode=required"),
+        ("mariadb://u@h/d?table=t", "mariadb://u@h/d?table=t"),
         ("postgresql://u:@h/d?table=t", "postgresql://u:***@h/d?table=t"),
         ("postgres://u@h/d?table=t", "postgres://u@h/d?table=t"),
         ("postgres://h/d?table=t&password=s&sslpassword=s", "postgres://h/d?table=t&password=***&sslpassword=***"),
@@ -62,11 +64,11 @@ def test_masking_never_raises_and_is_stable(text: str, shape: str):
         assert mask_uri(mask_uri(uri)) == mask_uri(uri)
 
 
-@given(st.text(min_size=1), st.sampled_from(["postgres", "elasticsearch"]))
+@given(st.text(min_size=1), st.sampled_from(["postgres", "elasticsearch", "mysql"]))
 def test_a_masked_address_still_parses_to_the_same_place(password: str, kind: str):
     secret = quote("§" + password.replace("\x00", ""), safe="", errors="ignore")
-    path = "/d" if kind == "postgres" else ""
-    uri = f"{kind}://u:{secret}@h:1{path}?table=t&index=i"
+    path = "" if kind == "elasticsearch" else "/d"
+    uri = f"{kind}://u:{secret}@h:1{path}?table=t{'' if kind == 'mysql' else '&index=i'}"
     masked = mask_uri(uri)
     assert secret not in masked
     left, right = parse_uri(kind, uri), parse_uri(kind, masked)

@@ -15,7 +15,7 @@ from webapp.web.requests import json_body, limit_and_offset, whole_parameter
 
 blueprint = Blueprint("sources", __name__)
 
-_TYPES = ("postgres", "csv_upload", "csv", "s3", "parquet", "file", "elasticsearch", "bigquery", "sqlite")
+_TYPES = ("postgres", "csv_upload", "csv", "s3", "parquet", "file", "elasticsearch", "bigquery", "sqlite", "mysql")
 _ENTRY = schemas.record(
     {
         "alias": schemas.TEXT,

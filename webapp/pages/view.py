@@ -64,6 +64,7 @@ SOURCE_TYPES = {
     "elasticsearch": "Elasticsearch index",
     "bigquery": "BigQuery table",
     "sqlite": "SQLite table",
+    "mysql": "MySQL or MariaDB table",
 }
 VERDICTS = {"Excellent": "good", "Fair": "warn", "Needs Review": "bad"}
 

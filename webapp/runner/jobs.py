@@ -15,6 +15,7 @@ from recipe import (
     SOURCE_CLASSES,
     ElasticsearchAddress,
     KallaError,
+    MysqlAddress,
     PostgresAddress,
     Problem,
     Recipe,
@@ -128,7 +129,7 @@ def check_source_host(kind: str, uri: str, guards: Guards) -> Hosts:
     """Where the server of a source was found, empty for a file. Raises ServiceError ``source.host_forbidden`` for one
     that may not be reached."""
     address = parse_uri(kind, uri)
-    if isinstance(address, PostgresAddress | ElasticsearchAddress) and address.host:
+    if isinstance(address, PostgresAddress | ElasticsearchAddress | MysqlAddress) and address.host:
         return {address.host: guards.check_host(address.host, address.port or 5432, "source.host_forbidden")}
     return {}
 

@@ -17,6 +17,7 @@ from recipe import (
     ElasticsearchAddress,
     FileAddress,
     KallaError,
+    MysqlAddress,
     PostgresAddress,
     SqliteAddress,
     local_path_of,
@@ -51,7 +52,7 @@ def _checked(app: Kalla, kind: str, uri: str, registering: bool) -> tuple[Addres
     hosts: dict[str, tuple[str, ...]] = {}
     if isinstance(address, FileAddress | SqliteAddress):
         _check_file(app.settings, kind, uri, address)
-    elif isinstance(address, PostgresAddress | ElasticsearchAddress):
+    elif isinstance(address, PostgresAddress | ElasticsearchAddress | MysqlAddress):
         hosts[address.host] = check_host(address.host, address.port or _PORT, app.settings)
     if isinstance(address, PostgresAddress):
         _check_table(app.settings, address)

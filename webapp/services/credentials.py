@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from recipe import (
     ElasticsearchAddress,
+    MysqlAddress,
     PostgresAddress,
     Problem,
     Recipe,
@@ -26,7 +27,7 @@ from webapp.errors import ServiceError
 MASK = "***"
 SIDES = ("left", "right")
 _POSTGRES_PORT = 5432
-Server = PostgresAddress | ElasticsearchAddress
+Server = PostgresAddress | ElasticsearchAddress | MysqlAddress
 
 
 def restore(kind: str, uri: str, stored: Iterable[str]) -> str:
@@ -118,4 +119,6 @@ def _filled(uri: str, address: Server, known: Server | None) -> str | None:
 def _place(address: Server) -> tuple[object, ...]:
     if isinstance(address, PostgresAddress):
         return ("postgres", address.user, address.host.lower(), address.port or _POSTGRES_PORT, address.database)
+    if isinstance(address, MysqlAddress):
+        return ("mysql", address.user, address.host.lower(), address.port, address.database)
     return ("elasticsearch", address.user, address.host.lower(), address.port)

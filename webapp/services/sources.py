@@ -36,7 +36,7 @@ TEST_SECONDS = 10.0
 LISTED, MOST_LISTED = 1000, 5000
 _MOST_TESTS = 8
 _TESTS = threading.BoundedSemaphore(_MOST_TESTS)
-_WITH_SECRETS = ("postgres", "elasticsearch")
+_WITH_SECRETS = ("postgres", "elasticsearch", "mysql")
 _MOST_ORIGINAL = 242  # csv_, the original alias, _ and 8 digits make at most 255
 
 

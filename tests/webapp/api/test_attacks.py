@@ -75,7 +75,7 @@ def check_refused(client: FlaskClient, kind: str, uri: str, *codes: str) -> None
 # --- hosts ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["postgres", "elasticsearch"])
+@pytest.mark.parametrize("kind", ["postgres", "elasticsearch", "mysql"])
 @pytest.mark.parametrize(
     "host",
     [
@@ -115,8 +115,9 @@ def check_refused(client: FlaskClient, kind: str, uri: str, *codes: str) -> None
     ],
 )
 def test_servers_that_nobody_may_call(client: FlaskClient, resolver: None, kind: str, host: str) -> None:
-    rest = "/d?table=t" if kind == "postgres" else "?index=i"
-    check_refused(client, kind, f"{kind}://{host}{rest}", "source.host_forbidden")
+    rest = "?index=i" if kind == "elasticsearch" else "/d?table=t"
+    user = "u@" if kind == "mysql" else ""  # without which there is no such address
+    check_refused(client, kind, f"{kind}://{user}{host}{rest}", "source.host_forbidden")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +397,7 @@ def test_nor_are_those_in_s3_but_by_their_addresses(client: FlaskClient, uri: st
 def test_what_was_stored_before_a_rule_obeys_it(client: FlaskClient, parts: Kalla, resolver: None) -> None:
     for kind, uri in (
         ("elasticsearch", f"elasticsearch://{METADATA}?index=i"),
+        ("mysql", f"mysql://u:p@{METADATA}/d?table=t"),
         ("sqlite", "sqlite:///etc/a.db?table=t"),
         ("csv", "/etc/a.csv"),
     ):

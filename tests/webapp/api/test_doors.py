@@ -26,6 +26,7 @@ from connectors.csv.reader import CsvConnector
 from pipelines.cli.app import call
 from recipe import mask_uri
 from tests.bigquery_server import BigQuery, bigquery_server
+from tests.connectors import mysql_database
 from tests.connectors.postgres_database import READER, SECRET, Database
 from tests.search_servers import SearchNode, front
 from tests.webapp.api.asking import register
@@ -36,12 +37,12 @@ from webapp.runner.app import create_runner, runner_of
 from webapp.services import previews
 from webapp.settings import Settings
 
-pytest_plugins = ("tests.connectors.postgres_fixtures", "tests.search_fixtures")
+pytest_plugins = ("tests.connectors.mysql_fixtures", "tests.connectors.postgres_fixtures", "tests.search_fixtures")
 
 NAMES = ("id", "code", "amount")
 ROWS = [(1, "a", Decimal("100.00")), (2, None, Decimal("-0.01")), (3, "007", None), (4, "b", Decimal("100.00"))]
 ARROW = pa.schema([("id", pa.int64()), ("code", pa.string()), ("amount", pa.decimal128(18, 2))])
-TYPES = ("csv", "parquet", "sqlite", "postgres", "s3", "gs", "elasticsearch", "bigquery")
+TYPES = ("csv", "parquet", "sqlite", "postgres", "mysql", "s3", "gs", "elasticsearch", "bigquery")
 
 
 @dataclass
@@ -94,6 +95,15 @@ def in_postgres(database: Database) -> Place:
     database.run(f"GRANT SELECT ON t TO {READER}")
     uri = database.uri("t", reader=True)
     return Place("postgres", uri, uri.partition("?")[0], "public.t")
+
+
+@pytest.fixture
+def in_mysql(mariadb_database: mysql_database.MysqlDatabase) -> Place:
+    mariadb_database.run("CREATE TABLE `a b` (id bigint PRIMARY KEY, code varchar(9), amount decimal(18,2))")
+    mariadb_database.insert("a b", ROWS)
+    mariadb_database.grant("a b")
+    uri = mariadb_database.uri("a b", reader=True)
+    return Place("mysql", uri, uri.partition("?")[0], "a b")
 
 
 @pytest.fixture
@@ -171,7 +181,7 @@ def kalla(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         capfd.readouterr()
         status = call([*arguments, "--json"])
         text = capfd.readouterr().out
-        assert SECRET not in text
+        assert SECRET not in text and mysql_database.SECRET not in text
         return status, json.loads(text)
 
     return run
@@ -211,7 +221,7 @@ def test_every_door_says_the_same(
     # keys
     key = client.get("/api/sources/it/primary-key").json
     assert (key["detected_keys"], key["confidence"]) == (["id"], "high")
-    assert key["declared"] == (place.kind in ("postgres", "sqlite"))
+    assert key["declared"] == (place.kind in ("postgres", "sqlite", "mysql"))
     status, suggested = kalla("source", "keys", place.uri)
     assert {name: suggested[name] for name in suggested if name != "uri"} == {n: key[n] for n in key if n != "alias"}
 
@@ -335,6 +345,7 @@ def test_objects_that_no_address_can_name_are_left_out(
         ({"uri": "sqlite://{staging}/kalla.db", "source_type": "sqlite"}, "source.path_forbidden"),
         ({"uri": "s3://kalla-uploads/", "source_type": "csv"}, "source.invalid_uri"),
         ({"uri": "postgres://169.254.169.254/d", "source_type": "postgres"}, "source.host_forbidden"),
+        ({"uri": "mysql://u@169.254.169.254/d", "source_type": "mysql"}, "source.host_forbidden"),
         ({"uri": "elasticsearch://169.254.169.254", "source_type": "elasticsearch"}, "source.host_forbidden"),
         ({"uri": "{data}/none/", "source_type": "csv"}, "source.not_found"),
         ({"alias": "nobody"}, "source.not_found"),

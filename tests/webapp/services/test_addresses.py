@@ -96,6 +96,22 @@ def test_files_of_people_below_the_staging_folder_are(client: FlaskClient, setti
 
 
 @pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("{data}/ca.pem", None),
+        ("/etc/shadow", "source.path_forbidden"),
+        ("{staging}/secret.key", "source.path_forbidden"),
+    ],
+)
+def test_certificates_for_mysql_are_files_that_may_be_read(
+    client: FlaskClient, settings: Settings, data: Path, path: str, code: str | None
+) -> None:
+    given = path.format(data=data, staging=settings.staging_path)
+    uri = f"mysql://u:p@localhost/books?table=t&ssl-mode=verify-ca&ssl-ca={given}"
+    assert refusal(client, uri, "mysql") == code
+
+
+@pytest.mark.parametrize(
     ("parameter", "code"),
     [
         ("sslmode=require", None),

@@ -17,6 +17,7 @@ PG = "postgres://u:p%40:w@erp/books?table=t"
     ("kind", "uri", "known", "expected"),
     [
         ("postgres", PG, [], PG),
+        ("mysql", "mysql://u:***@ERP:3306/books?table=x&ssl-mode=required", ["mysql://u:p%40@erp/books?table=t"], "mysql://u:p%40@ERP:3306/books?table=x&ssl-mode=required"),
         ("postgres", "postgres://erp/books?table=t", [PG], "postgres://erp/books?table=t"),
         ("postgres", mask_uri(PG), [PG], PG),
         ("postgres", "postgresql://u:***@ERP:5432/books?table=x&sslmode=require", [PG], "postgresql://u:p%40%3Aw@ERP:5432/books?table=x&sslmode=require"),
@@ -35,6 +36,8 @@ def test_restored(kind: str, uri: str, known: list[str], expected: str):
 @pytest.mark.parametrize(
     ("kind", "uri", "known"),
     [
+        ("mysql", "mysql://u:***@erp/other?table=t", ["mysql://u:p@erp/books?table=t"]),
+        ("mysql", "mysql://u:***@erp/books?table=t", [PG]),
         ("postgres", "postgres://u:***@erp/books?table=t", []),
         ("postgres", "postgres://u:***@erp/books?table=t", ["postgres://u@erp/books?table=t"]),
         ("postgres", "postgres://u:***@erp/books?table=t&sslpassword=***", [PG]),
