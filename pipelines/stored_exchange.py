@@ -58,7 +58,7 @@ class StoredExchange(Exchange):
     def evidence(self) -> Path:
         return _copies(self.address).evidence
 
-    def bring(self, *names: str) -> None:
+    def _fetch(self, names: Iterable[str]) -> None:
         with _reached(self.address):
             _copies(self.address).bring(names)
 
@@ -71,7 +71,7 @@ class StoredExchange(Exchange):
         if time.monotonic() - copies.asked < _NEWS_SECONDS:
             return
         with contextlib.suppress(ConnectorError):  # the next look may be luckier; the result does not depend on it
-            copies.bring((EVENTS.format("*"), *FAILURES))
+            copies.bring((EVENTS.format("*"), FAILURES))
         copies.asked = time.monotonic()
 
     def collect(self, parts: Iterable[Part]) -> None:
@@ -191,9 +191,11 @@ class _Copies:
     def _fetch(self, names: list[str]) -> None:
         """Have the objects of these names here, which may be patterns. One that is replaced meanwhile is looked up
         again."""
+        exact, patterns = frozenset(names), [name for name in names if "*" in name]
         for attempt in range(_TRIES):
             try:
-                found = [entry for entry in self._store.entries(_beginning(names)) if _is_among(entry.key, names)]
+                listed = self._store.entries(_beginning(names))
+                found = [entry for entry in listed if entry.key in exact or _fits(entry.key, patterns)]
                 each(self._fetch_one, [(entry.key, entry.identity) for entry in found])
                 return
             except ConnectorError as error:
@@ -298,5 +300,6 @@ def _beginning(patterns: list[str]) -> str:
     return os.path.commonprefix([pattern.partition("*")[0] for pattern in patterns])  # noqa: RUF071 - of keys, not of paths
 
 
-def _is_among(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _fits(name: str, patterns: list[str]) -> bool:
+    """Whether a name fits one of these; a ``*`` stands for no slash, so that no name leads to another folder."""
+    return any(fnmatch.fnmatchcase(name, p) and name.count("/") == p.count("/") for p in patterns)

@@ -156,7 +156,7 @@ def test_what_is_written_anew_is_brought_anew(store: S3Server | GcsServer) -> No
         (exchange.scratch / "one.txt").write_text("first")
         (exchange.scratch / ".half-written").write_text("nothing for others")
     with machine(exchange):
-        exchange.bring("one.*", "absent")
+        exchange.bring("one.*", "absent.*")
         assert [p.name for p in exchange.scratch.iterdir()] == ["one.txt"]
         folder = ObjectFolder.at(exchange.address)
         folder.put("scratch/one.txt", b"second")
@@ -223,13 +223,40 @@ def test_a_part_that_is_not_what_was_sent_is_never_committed(
     assert not (tmp_path / "out").exists() and not list(ObjectFolder.at(staging).entries())
 
 
+@pytest.mark.parametrize("gone", ["candidates-1.", "candidates-", "nearest_r.", "routed-00000.", "staged-l-00001."])
+def test_scratch_data_that_is_gone_is_missed(
+    gone: str, s3_store: S3Server, ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    """Deleted by a rule of the bucket or another driver, or not listed: rows would be unmatched, or say a wrong why."""
+    real = ObjectFolder.entries
+
+    def most(folder: ObjectFolder, prefix: str = "") -> Iterator[Any]:
+        return (entry for entry in real(folder, prefix) if f"scratch/{gone}" not in entry.key)
+
+    with mock.patch.object(ObjectFolder, "entries", most), pytest.raises(KallaError) as caught:
+        drive_apart(ledger, tmp_path / "out", staging_in(s3_store), strategy="shuffle", partitions=3)
+    assert caught.value.code == "run.scratch_missing" and gone in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_in_the_store_leads_to_no_other_folder(s3_store: S3Server) -> None:
+    exchange = exchange_in(staging_in(s3_store))
+    put = ObjectFolder.at(exchange.address).bucket.put
+    prefix = ObjectFolder.at(exchange.address).prefix
+    put(f"{prefix}scratch/one-/two.txt", b"x")
+    put(f"{prefix}scratch/one-1.txt", b"x")
+    with machine(exchange):
+        exchange.bring("one-*.txt")
+        assert [path.name for path in exchange.scratch.iterdir()] == ["one-1.txt"]
+
+
 def test_a_store_that_goes_away_is_named(ledger: dict[str, Any], tmp_path: Path, s3_store: S3Server) -> None:
     """Also in the text of a worker's exception: there is no file by which it could tell."""
     real = steps.merge
 
-    def cut_off(exchange: StoredExchange) -> Any:
+    def cut_off(*given: Any) -> Any:
         with mock.patch.dict(os.environ, {"S3_SECRET_KEY": "another"}):
-            return real(exchange)
+            return real(*given)
 
     with mock.patch.object(steps, "merge", cut_off), pytest.raises(KallaError) as caught:
         drive_apart(ledger, tmp_path / "out", staging_in(s3_store))
