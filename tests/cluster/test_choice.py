@@ -167,6 +167,7 @@ def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
         ("org.apache.flink.runtime.rest.util.RestClientException: x", "run.cluster_unreachable"),
         ("java.io.IOException: Insufficient number of network buffers: required 512", "run.cluster_buffers"),
         ("java.io.InvalidClassException: org.apache.beam", "run.cluster_version"),
+        ("RuntimeError: OSError: [Errno 28] No space left on device [while running 'StageSplits']", "run.disk_full"),
         ("java.lang.IllegalStateException: call already cancelled", "run.worker_lost"),
         ("java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.", "run.worker_lost"),
     ],
