@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from connectors import ConnectorError, ObjectFolder
 from webapp.errors import SettingsError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -139,12 +140,14 @@ class Settings:
 
 
 def _scratch(read: _Reader) -> str | None:
-    """A folder, absolute, or one of an object store; what is allowed in its name is the runs' business."""
+    """A folder, absolute, or one of an object store."""
     named = read.optional("KALLA_STAGING")
     if named is None or "://" not in named:
         return None if named is None else str(Path(named).absolute())
-    if not named.startswith(("s3://", "gs://")):
-        raise SettingsError(f"KALLA_STAGING is {named!r}.", hint="Name a folder, or s3://bucket/folder, gs://...")
+    try:
+        ObjectFolder.at(named)
+    except ConnectorError as error:  # which does not repeat what may hold a password
+        raise SettingsError(f"KALLA_STAGING: {error.message}", hint=f"Name a folder. Or: {error.hint}") from error
     if read.text("KALLA_RUNNER", "direct") == "direct":
         raise SettingsError(
             "KALLA_STAGING names an object store, and runs on this machine keep scratch data in a folder.",

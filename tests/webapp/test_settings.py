@@ -60,9 +60,16 @@ def test_scratch_data_lies_in_a_folder_and_for_a_cluster_perhaps_in_a_store(tmp_
     assert Settings.from_environment({"KALLA_STAGING": "fast/disk"}).scratch == str(Path("fast/disk").absolute())
     cluster = {"KALLA_RUNNER": "auto", "KALLA_JOB_ENDPOINT": "here:1", "KALLA_STAGING": "s3://bucket/folder"}
     assert Settings.from_environment(cluster).scratch == "s3://bucket/folder"
-    for wrong in ({"KALLA_RUNNER": "direct"}, {"KALLA_STAGING": "http://bucket/folder"}):
-        with pytest.raises(SettingsError, match="KALLA_STAGING"):
-            Settings.from_environment(cluster | wrong)
+    wrong = (
+        {"KALLA_RUNNER": "direct"},
+        {"KALLA_STAGING": "s3://bucket"},
+        {"KALLA_STAGING": "https://me:my-password@host/folder"},
+        {"KALLA_STAGING": "s3://me:my-password@b/folder"},
+    )
+    for change in wrong:
+        with pytest.raises(SettingsError, match="KALLA_STAGING") as caught:
+            Settings.from_environment(cluster | change)
+        assert "my-password" not in f"{caught.value.message}{caught.value.hint}"
 
 
 @pytest.mark.parametrize(
