@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from unittest import mock
 import pytest
 from pyarrow import csv
 
-from connectors import ObjectFolder
+from connectors import ConnectorError, ObjectFolder
 from pipelines import run as run_module
 from pipelines import steps, stored_exchange
 from pipelines.cluster.handshake import greeting, refusal
@@ -26,6 +27,7 @@ from pipelines.exchange import sent
 from pipelines.locks import lock
 from pipelines.options import RunRequest
 from pipelines.prepare import Prepared
+from pipelines.progress import EVENTS
 from pipelines.stored_exchange import StoredExchange, remove_abandoned_objects
 from pipelines.workdir import WorkDir
 from recipe import KallaError
@@ -202,9 +204,51 @@ def test_a_failure_is_told_from_machine_to_driver(s3_store: S3Server, tmp_path: 
         with pytest.raises(ZeroDivisionError), machine(at):
             _ = 1 // 0
         at.news()
+        stored_exchange._known[at.address]._looking.join(20)
         assert [path.name for path in work.scratch.iterdir()] == ["failure-unknown.json"]
-        at.news()  # soon again: nobody is asked
+        with mock.patch.object(ObjectFolder, "entries") as asked:
+            at.news()  # soon again
+        assert not asked.called
     assert not list(ObjectFolder.at(at.address).entries())
+
+
+def test_a_store_that_hangs_does_not_hold_the_driver_up(s3_store: S3Server, tmp_path: Path) -> None:
+    """It has to end its job on the cluster when the run is cancelled."""
+    going_on, asked = threading.Event(), threading.Event()
+
+    def hangs(*_: object) -> Iterator[Any]:
+        asked.set()
+        going_on.wait(20)
+        return iter(())
+
+    with (
+        WorkDir(tmp_path / "out", "r1") as work,
+        stored_exchange.stored_exchange(staging_in(s3_store), "r1", work) as at,
+    ):
+        with mock.patch.object(ObjectFolder, "entries", hangs):
+            at.news()
+            assert asked.wait(20) and not going_on.is_set()
+            at.news()
+        going_on.set()
+
+
+def test_progress_that_cannot_be_sent_fails_no_step(store: S3Server | GcsServer) -> None:
+    """A store that takes an object once a second refuses a worker's events before anything else."""
+    exchange = exchange_in(staging_in(store))
+    real, told = ObjectFolder.upload, EVENTS.format("w")
+
+    def upload(folder: ObjectFolder, name: str, path: Path) -> None:
+        if told in name:
+            raise ConnectorError("too often", code="storage.unreachable", hint="")
+        real(folder, name, path)
+
+    with machine(exchange):
+        (exchange.scratch / "one.txt").write_text("result")
+        (exchange.scratch / told).write_text("event")
+        with mock.patch.object(ObjectFolder, "upload", upload):
+            exchange.send()
+        assert [entry.key for entry in ObjectFolder.at(exchange.address).entries()] == ["scratch/one.txt"]
+    assert len(list(ObjectFolder.at(exchange.address).entries())) == 2
 
 
 def test_a_part_that_is_not_what_was_sent_is_never_committed(
@@ -282,8 +326,9 @@ def test_the_pool_takes_what_reaches_the_store_and_nothing_else(store: S3Server 
     assert [entry.key for entry in ObjectFolder.at(exchange.address).entries()] == ["shared-with-workers"]
 
 
-def test_what_a_killed_driver_left_goes_with_a_later_run(store: S3Server | GcsServer) -> None:
-    staging = staging_in(store)
+@pytest.mark.parametrize("name", ["", "/a%2520b"])
+def test_what_a_killed_driver_left_goes_with_a_later_run(name: str, store: S3Server | GcsServer) -> None:
+    staging = staging_in(store) + name
     folder = ObjectFolder.at(staging)
     left = ("kalla-scratch-a.1/scratch/x", "kalla-scratch-b.1/scratch/y", "notes/kalla-scratch-a.1", "zzz")
     for name in left:
@@ -315,5 +360,8 @@ def test_a_run_on_this_machine_needs_a_folder(s3_store: S3Server, ledger: dict[s
     with pytest.raises(PipelineError) as caught:
         drive(ledger, tmp_path / "out", staging=staging_in(s3_store))
     assert caught.value.code == "run.staging_denied" and "--staging" in caught.value.hint
+    with pytest.raises(ConnectorError) as named:
+        drive(ledger, tmp_path / "out", staging="s3a://bucket/folder")
+    assert named.value.code == "storage.invalid_address" and not Path("s3a:").exists()
     drive(ledger, tmp_path / "out", staging=staging_in(s3_store), runner="auto")  # no cluster: as without
     assert (tmp_path / "out").exists()
