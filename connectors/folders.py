@@ -56,6 +56,10 @@ class ObjectFolder:
         """The address for people, without a slash at the end."""
         return self.bucket.shown(self.prefix).rstrip("/")
 
+    def within(self, name: str) -> ObjectFolder:
+        """The folder of this name in this one; as it is listed, not as an address would write it."""
+        return replace(self, prefix=f"{self.prefix}{name}/")
+
     def entries(self, prefix: str = "") -> Iterator[Listed]:
         """Every object whose name begins so; ``key`` is its name from here."""
         for entry in self.bucket.listed(self.prefix + prefix):

@@ -214,9 +214,10 @@ class Assembler:
 
     def _filed_rows(self, slice_number: int) -> _Filed:
         batches = []
-        self._exchange.bring("routed-*.arrow")
-        for number in range(self._layout.right_chunks):
-            with pa.OSFile(str(self._routed(number)), "rb") as source, pa.ipc.open_file(source) as file:
+        paths = [self._routed(number) for number in range(self._layout.right_chunks)]
+        self._exchange.bring(*(path.name for path in paths))
+        for path in paths:
+            with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as file:
                 batches.append(file.get_batch(slice_number))
         table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
         return _Filed(table, table["row"].to_numpy(), table["partners"].to_numpy())
@@ -272,9 +273,11 @@ class Assembler:
 
     def _nearest_file(self, side: str) -> _NearestFile:
         if side not in self._nearest:
-            name = nearest_file(side)
-            self._exchange.bring(name)
-            self._nearest[side] = _NearestFile(self._exchange.scratch / name, self._layout.facts(side).units)
+            path = None
+            if self._layout.pairs:
+                path = self._exchange.scratch / nearest_file(side)
+                self._exchange.bring(path.name)
+            self._nearest[side] = _NearestFile(path, self._layout.facts(side).units)
         return self._nearest[side]
 
     def _routed(self, number: int) -> Path:
@@ -305,8 +308,9 @@ class _Near(NamedTuple):
 class _NearestFile:
     """The nearest candidates of one side, by row range. Gaps get their unit here."""
 
-    def __init__(self, path: Path, units: tuple[str, ...]) -> None:
-        self._file = pq.ParquetFile(path) if path.exists() else None
+    def __init__(self, path: Path | None, units: tuple[str, ...]) -> None:
+        """None where there is none: a statement that runs whole names no candidates."""
+        self._file = pq.ParquetFile(path) if path else None
         self._units = units
         groups = range(self._file.metadata.num_row_groups) if self._file else ()
         self._spans = [(g, s.min, s.max) for g in groups for s in [self._statistics(g)] if s is not None]

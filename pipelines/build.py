@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pipelines import steps
-from pipelines.beam_sql.rows import Batch, keep_pairs
+from pipelines.beam_sql.rows import Batch
 from pipelines.beam_sql.statement import SqlMatch
 from pipelines.errors import recorded
 from pipelines.exchange import Exchange, sent
@@ -99,7 +99,7 @@ def build(pipeline: beam.Pipeline, state: RunState, tasks: list[StageTask], sql_
         assert sql_service is not None, "engine beam-sql needs its service"
         kept = _pairs_by_sql(wiring, ready, state.sql, sql_service, state.buckets)
         shards = (_match_whole if state.plan.kind is PlanClass.GENERAL else _explain_rest)(wiring, kept)
-    chunks = wiring.once(shards, "MergeShards", lambda _: _numbered(steps.merge(exchange).right))
+    chunks = wiring.once(shards, "MergeShards", lambda found: _numbered(steps.merge(exchange, found).right))
     routed = wiring.each(chunks, "RouteRight", lambda chunk: steps.route(exchange, chunk))
     slices = wiring.once(routed, "LeftSlices", lambda found: _numbered(steps.left_slices(exchange, found)))
     assembled = wiring.each(slices, "AssembleLeft", lambda chunk: steps.assemble(exchange, chunk))
@@ -171,7 +171,7 @@ def _pairs_by_sql(
 
     def keep(grouped: tuple[int, Iterable[Any]]) -> list[_Numbered]:
         place, pairs = grouped
-        return [(_GATHERED, None if place < 0 else keep_pairs(exchange.scratch, place, pairs))]
+        return [(_GATHERED, None if place < 0 else steps.keep_found(exchange, place, pairs))]
 
     nothing = ready | wiring.step("NoPairs", lambda _: [_NOTHING])
     all_pairs = (*(placed(match, number) for number, match in enumerate(matches)), nothing)
@@ -181,13 +181,13 @@ def _pairs_by_sql(
 
 def _explain_rest(wiring: _Wiring, kept: beam.PCollection) -> beam.PCollection:
     """What is to be said of the rows that are in no pair."""
-    rest = wiring.once(kept, "RestFiles", lambda _: _numbered(steps.explainable_files(wiring.exchange)))
+    rest = wiring.once(kept, "RestFiles", lambda found: _numbered(steps.explainable_files(wiring.exchange, found)))
     return wiring.each(rest, "ExplainRest", steps.explain_part)
 
 
 def _match_whole(wiring: _Wiring, kept: beam.PCollection) -> beam.PCollection:
     """The result of a statement that runs whole, held against the pairs."""
-    return wiring.once(kept, "MatchWhole", lambda _: [(_GATHERED, steps.match_checked(wiring.exchange))])
+    return wiring.once(kept, "MatchWhole", lambda found: [(_GATHERED, steps.match_checked(wiring.exchange, found))])
 
 
 _STRATEGIES: dict[str, Callable[[_Wiring, beam.PCollection], beam.PCollection]] = {

@@ -39,7 +39,7 @@ class EvidenceError(PipelineError):
 UNKNOWN = "internal.error"
 # Apart, so that what a library raised first never hides the failure that a person can mend.
 _KNOWN_FILE, _UNKNOWN_FILE = "failure.json", "failure-unknown.json"
-FAILURES = (_KNOWN_FILE, _UNKNOWN_FILE)
+FAILURES = "failure*.json"  # both
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "File too large", "max_temp_directory_size")
 

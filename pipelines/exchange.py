@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.errors import PipelineError
 from pipelines.parts import Part
 from recipe import KallaError
 
@@ -32,10 +33,22 @@ class Exchange(ABC):
     def evidence(self) -> Path:
         """Where this process writes parts."""
 
-    @abstractmethod
     def bring(self, *names: str) -> None:
-        """Have scratch files here, as those who wrote them last left them. A name may hold ``*``; one that nobody
-        wrote is passed over."""
+        """Have scratch files here, as those who wrote them last left them. A name may hold ``*``, for what there is;
+        one without must be there. Raises PipelineError ``run.scratch_missing``: whoever deletes scratch data, or a
+        store that does not list all it has, must not turn pairs into unmatched rows."""
+        self._fetch(names)
+        for name in names:
+            if "*" not in name and not (self.scratch / name).exists():
+                raise PipelineError(
+                    f"Scratch data that another step of the run left is gone: {name}.",
+                    code="run.scratch_missing",
+                    hint="Nothing was committed. See that nobody else deletes scratch data, and run again.",
+                )
+
+    @abstractmethod
+    def _fetch(self, names: Iterable[str]) -> None:
+        """Have here what there is of these names."""
 
     @abstractmethod
     def send(self) -> None:
@@ -70,7 +83,7 @@ class SharedFolders(Exchange):
     def evidence(self) -> Path:
         return Path(self.evidence_path)
 
-    def bring(self, *names: str) -> None:
+    def _fetch(self, names: Iterable[str]) -> None:
         pass
 
     def send(self) -> None:

@@ -56,9 +56,10 @@ class RunRequest:
 
     ``sources`` replaces a side's address for this run (``{"left": uri}``). ``roots`` limits local files; None sets no
     limit. ``hosts`` are the numeric addresses that servers may be reached at, by their host; None asks the resolver.
-    ``staging`` is the folder for scratch data, for a run on a cluster also one of an object store; None lays it beside
-    the output, or below the folder for temporary files where the output is in an object store. ``choice`` is where the
-    run goes, where its launcher knows; None has it find out.
+    ``staging`` is the folder of this machine for scratch data; None lays it beside the output, or below the folder for
+    temporary files where the output is in an object store. ``exchange`` is a folder of an object store through which
+    the machines of a cluster hand files on; None has them share the folders. ``choice`` is where the run goes, where
+    its launcher knows; None has it find out.
     """
 
     recipe: str | dict[str, Any]
@@ -74,6 +75,7 @@ class RunRequest:
     roots: list[str] | None = None
     hosts: dict[str, list[str]] | None = None
     staging: str | None = None
+    exchange: str | None = None
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
     choice: Choice | None = None
 

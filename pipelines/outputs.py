@@ -59,24 +59,18 @@ class StoredOutput:
 
 
 def output_of(output: str, staging: str | None = None) -> LocalOutput | StoredOutput:
-    """The output that a request names; ``staging`` is its place for scratch data, which counts here where it is a
-    folder. Raises ConnectorError ``storage.invalid_address``."""
+    """The output that a request names; ``staging`` is its folder for scratch data. Raises ConnectorError
+    ``storage.invalid_address``."""
     if is_object_address(output):
         return StoredOutput(ObjectFolder.at(output), local_place(output, staging))
-    folder = staging_folder(staging)
-    return LocalOutput(Path(output).absolute(), None if folder is None else folder.absolute())
-
-
-def staging_folder(staging: str | None) -> Path | None:
-    """The folder of this machine that a place for scratch data is, if it is one."""
-    return None if staging is None or is_object_address(staging) else Path(staging)
+    return LocalOutput(Path(output).absolute(), None if staging is None else Path(staging).absolute())
 
 
 def local_place(output: str, staging: str | None = None) -> Path:
     """The folder of this machine beside which a run for ``output`` works, the same for every run to that place."""
     if not is_object_address(output):
         return Path(output).absolute()
-    base = staging_folder(staging) or Path(tempfile.gettempdir()) / f"kalla-{os.getuid()}"
+    base = Path(tempfile.gettempdir()) / f"kalla-{os.getuid()}" if staging is None else Path(staging)
     return base.absolute() / hashlib.sha256(output.rstrip("/").encode()).hexdigest()[:16]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors import Connector, ObjectFolder, connector_for, is_object_address
+from connectors import Connector, ObjectFolder, connector_for
 from pipelines.beam_sql.service import check_service
 from pipelines.errors import PipelineError
 from pipelines.options import ENGINES, RUNNERS, STRATEGIES, Choice, RunRequest
@@ -89,9 +89,9 @@ def prepare(request: RunRequest, runner: Choice | None = None) -> Prepared:
 def _check_staging(request: RunRequest, runner: Choice) -> None:
     """An object store can hold the scratch data of a run on a cluster; one that fell back to this machine, where a
     cluster was tried first, lays it where it would without."""
-    if request.staging is None or not is_object_address(request.staging):
+    if request.exchange is None:
         return
-    ObjectFolder.at(request.staging)
+    ObjectFolder.at(request.exchange)
     if request.runner == runner.runner == "direct":
         raise PipelineError(
             "Scratch data of a run on this machine cannot lie in an object store.",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors import Connector, Snapshot, is_object_address
+from connectors import Connector, Snapshot
 from pipelines import engine, progress
 from pipelines.beam_sql.service import sql_failure, sql_service
 from pipelines.errors import recorded_failure
@@ -83,11 +83,11 @@ def _execute(request: RunRequest, runner: Choice | None = None) -> dict[str, Any
 
 def _exchange(request: RunRequest, prepared: Prepared, work: WorkDir) -> contextlib.AbstractContextManager[Exchange]:
     """How the run's steps hand files on: through folders, or through the store that a run on a cluster may name."""
-    if prepared.runner.runner == "direct" or not is_object_address(request.staging or ""):
+    if prepared.runner.runner == "direct" or request.exchange is None:
         return contextlib.nullcontext(SharedFolders(str(work.scratch), str(work.evidence)))
     from pipelines.stored_exchange import stored_exchange
 
-    return stored_exchange(str(request.staging), request.run_id, work)
+    return stored_exchange(request.exchange, request.run_id, work)
 
 
 def open_snapshots(stack: contextlib.ExitStack, connectors: Mapping[str, Connector]) -> dict[str, Snapshot]:

@@ -20,7 +20,7 @@ from pipelines.paths import glob_escape, partial
 from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 PAIRS_BY_LEFT, PAIRS_BY_RIGHT = "pairs_by_left.parquet", "pairs_by_right.parquet"
-CANDIDATES, NEAREST = "candidates-*.parquet", "nearest_*-*.parquet"  # what the shards leave
+_CANDIDATES = "candidates-*.parquet"
 _BATCH_ROWS = 1 << 17
 # Candidates are kept while they stay within this many times the rows; beyond, they are judged twice instead.
 _MOST_KEPT = 4
@@ -30,6 +30,12 @@ _MOST_COMPARED = 50_000_000
 
 def nearest_file(side: str) -> str:
     return f"nearest_{side}.parquet"
+
+
+def shard_files(folder: Path, shard: int) -> tuple[str, ...]:
+    """Names of the files that a shard has left: what the merge has to find again, wherever it works."""
+    names = ("candidates", *(f"nearest_{side}" for side in (LEFT, RIGHT)))
+    return tuple(f"{name}-{shard}.parquet" for name in names if (folder / f"{name}-{shard}.parquet").exists())
 
 
 def match_shard(connection: duckdb.DuckDBPyConnection, plan: MatchPlan, sides: Sides, folder: Path, shard: int) -> None:
@@ -66,11 +72,11 @@ def merge_shards(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
 
 def create_pairs(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Make the table ``pairs`` of ``lr`` and ``rr`` from all shards' files."""
-    if not any(folder.glob(CANDIDATES)):  # no bucket held rows of both sides
+    if not any(folder.glob(_CANDIDATES)):  # no bucket held rows of both sides
         zero = exp.cast(exp.Literal.number(0), "bigint", dialect="duckdb")
         nobody = exp.select(exp.alias_(zero, "lr"), exp.alias_(zero.copy(), "rr"), *_no_failure()).where(exp.false())
         copy_to(connection, nobody, folder / "candidates-none.parquet")
-    candidates = parquet(folder / CANDIDATES)
+    candidates = parquet(folder / _CANDIDATES)
     is_pair = exp.EQ(this=exp.column("n"), expression=exp.Literal.number(0))
     create_table(connection, "pairs", exp.select("lr", "rr").from_(candidates).where(is_pair))
 
@@ -84,7 +90,7 @@ def _nearest(side: str, folder: Path) -> exp.Select:
     kept: exp.Query = (
         exp.select(exp.alias_(exp.column(mine), "rid"), exp.alias_(exp.column(theirs), "other"), *rest)
         .select(exp.alias_(exp.column(key), "nearest"))
-        .from_(parquet(folder / CANDIDATES))
+        .from_(parquet(folder / _CANDIDATES))
         .where(failed)
     )
     if list(folder.glob(f"nearest_{side}-*.parquet")):

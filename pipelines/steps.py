@@ -8,15 +8,16 @@ import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import pyarrow as pa
 from sqlglot import exp
 
 from pipelines import engine, hot, progress
 from pipelines.assemble import Chunk, Written, assembler, let_go
-from pipelines.beam_sql.rows import Batch, check_whole, explain_rows, sql_rows
+from pipelines.beam_sql.rows import Batch, check_whole, explain_rows, keep_pairs, sql_rows
 from pipelines.beam_sql.statement import SqlMatch, passes_of
 from pipelines.buckets import bucket_rows, frequent_keys, from_bytes, split_batches
 from pipelines.exchange import Exchange
@@ -27,7 +28,7 @@ from pipelines.matching import Rows, Sides, lenient, other, unparsed_tree
 from pipelines.parts import Part
 from pipelines.paths import partial
 from pipelines.relation import RAGGED, Relation
-from pipelines.shards import CANDIDATES, NEAREST, PAIRS_BY_LEFT, match_shard, merge_shards
+from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards, shard_files
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
 from pipelines.stage import Readings, Staged, StageTask, stage_split, staged_relation
 from pipelines.totals import Totals, read_totals, totals_tree
@@ -35,7 +36,8 @@ from recipe import LEFT, RIGHT, MatchPlan, PlanClass
 
 _T = TypeVar("_T")
 _STATE, _MADE, _ROUTED, _SUMMARY = "state.pickle", "made.pickle", "routed.pickle", "summary.pickle"
-_HOT = "hot.pickle"
+_HOT, _PAIRED = "hot.pickle", "paired.pickle"
+Files: TypeAlias = tuple[str, ...]  # names of the scratch files that a step leaves for the merge
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
     return ready
 
 
-def match_local(state: RunState) -> int:
+def match_local(state: RunState) -> Files:
     """Judge all candidates in one place."""
     progress.emit("progress", stage="matching", source=None, progress=0.0)
     sides = state.sides()
@@ -171,9 +173,9 @@ def match_local(state: RunState) -> int:
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         if state.plan.kind is PlanClass.GENERAL:
             match_whole(connection, state.plan, state.relations[LEFT], state.relations[RIGHT], state.folder)
-        else:
-            match_shard(connection, state.plan, sides, state.folder, 0)
-    return 0
+            return RESULT, PAIRS_BY_LEFT
+        match_shard(connection, state.plan, sides, state.folder, 0)
+    return shard_files(state.folder, 0)
 
 
 @dataclass(frozen=True)
@@ -208,13 +210,13 @@ def large_parts(state: RunState) -> list[FilePart]:
     return side_files(state, larger.side)
 
 
-def match_part(part: FilePart) -> int:
+def match_part(part: FilePart) -> Files:
     """Judge the candidates of one part of the larger side."""
     state = _kept(part.exchange, _STATE, RunState)
     sides = part.beside(state)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         match_shard(connection, state.plan, sides, state.folder, part.number)
-    return part.number
+    return shard_files(state.folder, part.number)
 
 
 def countable_files(state: RunState) -> list[FilePart]:
@@ -250,15 +252,16 @@ def keyed_rows(part: FilePart) -> Iterator[tuple[int, bytes]]:
         yield from split_batches(connection, state.plan, state.sides(), part.rows, state.buckets, keys)
 
 
-def match_bucket(exchange: Exchange, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> int:
+def match_bucket(exchange: Exchange, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> Files:
     """Judge the candidates of one bucket; one that holds rows of one side only has none."""
     state = _kept(exchange, _STATE, RunState)
     tables = {LEFT: from_bytes(left), RIGHT: from_bytes(right)}
-    if tables[LEFT] is not None and tables[RIGHT] is not None:
-        with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
-            rows = {s: bucket_rows(connection, state.relations[s], t) for s, t in tables.items() if t is not None}
-            match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
-    return bucket
+    if tables[LEFT] is None or tables[RIGHT] is None:
+        return ()
+    with engine.connect(state.folder, engine.engine_memory(state.memory)) as connection:
+        rows = {s: bucket_rows(connection, state.relations[s], t) for s, t in tables.items() if t is not None}
+        match_shard(connection, state.plan, state.sides(rows[LEFT], rows[RIGHT]), state.folder, bucket)
+    return shard_files(state.folder, bucket)
 
 
 def rows_for_sql(part: FilePart, number: int) -> Iterator[Batch]:
@@ -269,38 +272,46 @@ def rows_for_sql(part: FilePart, number: int) -> Iterator[Batch]:
         yield from sql_rows(found, passes_of(state.plan)[number], state.sql[number], state.sides(), part.rows)
 
 
-def explainable_files(exchange: Exchange) -> list[FilePart]:
+def keep_found(exchange: Exchange, place: int, pairs: Iterable[tuple[int, int]]) -> Files:
+    """Leave the pairs of one place that Beam SQL found."""
+    keep_pairs(exchange.scratch, place, pairs)
+    return shard_files(exchange.scratch, place)
+
+
+def explainable_files(exchange: Exchange, shards: Iterable[Files]) -> list[FilePart]:
     """Both sides, file by file, once all pairs are kept."""
     state = _kept(exchange, _STATE, RunState)
+    _keep(exchange, _PAIRED, tuple(chain.from_iterable(shards)))
     return [part for side in (LEFT, RIGHT) for part in side_files(state, side)]
 
 
-def match_checked(exchange: Exchange) -> int:
+def match_checked(exchange: Exchange, shards: Iterable[Files]) -> Files:
     """Judge all candidates of a statement that runs whole; the pairs that Beam SQL found are to be the same."""
     state = _kept(exchange, _STATE, RunState)
-    number = match_local(state)
-    exchange.bring(CANDIDATES)
+    found = match_local(state)
+    exchange.bring(*chain.from_iterable(shards))
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         check_whole(connection, state.plan, state.folder)
-    return number
+    return found
 
 
-def explain_part(part: FilePart) -> int:
+def explain_part(part: FilePart) -> Files:
     """Find the nearest candidates of a file's rows that are in no pair."""
     state = _kept(part.exchange, _STATE, RunState)
     side, sides = part.rows.side, part.beside(state)
-    part.exchange.bring(CANDIDATES)
+    part.exchange.bring(*_kept(part.exchange, _PAIRED, tuple))
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         explain_rows(connection, state.plan, sides, side, state.folder, part.number)
-    return part.number
+    return (f"nearest_{side}-{part.number}.parquet",)
 
 
-def merge(exchange: Exchange) -> Made:
-    """Put the shards together and cut what is to be written into chunks."""
+def merge(exchange: Exchange, shards: Iterable[Files]) -> Made:
+    """Put together what the steps before have left, all of it, and cut what is to be written into chunks."""
     state = _kept(exchange, _STATE, RunState)
     sides = state.sides()
     general = state.plan.kind is PlanClass.GENERAL
-    exchange.bring(CANDIDATES, NEAREST, RESULT, PAIRS_BY_LEFT)
+    found = _kept(exchange, _PAIRED, tuple) if state.sql and not general else ()
+    exchange.bring(*found, *chain.from_iterable(shards))
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         pairs = 0 if general else merge_shards(connection, state.folder)
         facts = {side: _source_facts(connection, state, side) for side in (LEFT, RIGHT)}

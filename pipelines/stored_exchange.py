@@ -58,7 +58,7 @@ class StoredExchange(Exchange):
     def evidence(self) -> Path:
         return _copies(self.address).evidence
 
-    def bring(self, *names: str) -> None:
+    def _fetch(self, names: Iterable[str]) -> None:
         with _reached(self.address):
             _copies(self.address).bring(names)
 
@@ -67,12 +67,7 @@ class StoredExchange(Exchange):
             _copies(self.address).send()
 
     def news(self) -> None:
-        copies = _copies(self.address)
-        if time.monotonic() - copies.asked < _NEWS_SECONDS:
-            return
-        with contextlib.suppress(ConnectorError):  # the next look may be luckier; the result does not depend on it
-            copies.bring((EVENTS.format("*"), *FAILURES))
-        copies.asked = time.monotonic()
+        _copies(self.address).look()
 
     def collect(self, parts: Iterable[Part]) -> None:
         with _reached(self.address):
@@ -93,10 +88,11 @@ def stored_exchange(staging: str, run_id: str, work: WorkDir) -> Iterator[Stored
         exchange = StoredExchange(f"{staging.rstrip('/')}/{ASIDE}{work.attempt}")
         store = ObjectFolder.at(exchange.address)
     with _lock:
-        _known[exchange.address] = _Copies(store, work.scratch, work.evidence)
+        copies = _known[exchange.address] = _Copies(store, work.scratch, work.evidence)
     try:
         yield exchange
     finally:
+        copies.end_looking()
         with contextlib.suppress(ConnectorError):  # what stays goes with a later run
             _remove(store)
 
@@ -112,7 +108,7 @@ def remove_abandoned_objects(staging: str, run_id: str) -> None:
     now = datetime.now(UTC)
     for attempt, at in newest.items():
         if attempt.startswith(f"{ASIDE}{run_id}.") or now - at > _DEAD:
-            _remove(ObjectFolder.at(f"{folder.shown}/{attempt}"))
+            _remove(folder.within(attempt))
 
 
 def _remove(folder: ObjectFolder) -> None:
@@ -167,8 +163,9 @@ class _Copies:
     """The files of one run that this process has read or made."""
 
     def __init__(self, store: ObjectFolder, scratch: Path, evidence: Path) -> None:
-        self.scratch, self.evidence, self.asked = scratch, evidence, float("-inf")
+        self.scratch, self.evidence = scratch, evidence
         self._store = store
+        self._looked, self._looking = float("-inf"), threading.Thread()
         self._versions: dict[str, Any] = {}  # by name in the store, of what lies here
         self._sent: dict[str, _State] = {}
         self._sending = threading.Lock()
@@ -176,6 +173,23 @@ class _Copies:
 
     def bring(self, names: Iterable[str]) -> None:
         self._fetch([_SCRATCH + name for name in names])
+
+    def look(self) -> None:
+        """Have what workers tell here, soon: a store that hangs must not keep the driver from ending its job."""
+        if not self._looking.is_alive() and time.monotonic() - self._looked >= _NEWS_SECONDS:
+            self._looked = time.monotonic()
+            self._looking = threading.Thread(target=self._look, daemon=True)
+            self._looking.start()
+
+    def _look(self) -> None:
+        # The next look may be luckier; the result does not depend on it.
+        with contextlib.suppress(ConnectorError, OSError):
+            self.bring((EVENTS.format("*"), FAILURES))
+
+    def end_looking(self) -> None:
+        """Wait, not for long, until nothing more comes into folders that are about to go."""
+        if self._looking.is_alive():
+            self._looking.join(_NEWS_SECONDS)
 
     def collect(self, parts: Iterable[Part]) -> None:
         expected = {part.path: part.sha256 for part in parts}
@@ -191,9 +205,11 @@ class _Copies:
     def _fetch(self, names: list[str]) -> None:
         """Have the objects of these names here, which may be patterns. One that is replaced meanwhile is looked up
         again."""
+        exact, patterns = frozenset(names), [name for name in names if "*" in name]
         for attempt in range(_TRIES):
             try:
-                found = [entry for entry in self._store.entries(_beginning(names)) if _is_among(entry.key, names)]
+                listed = self._store.entries(_beginning(names))
+                found = [entry for entry in listed if entry.key in exact or _fits(entry.key, patterns)]
                 each(self._fetch_one, [(entry.key, entry.identity) for entry in found])
                 return
             except ConnectorError as error:
@@ -202,9 +218,9 @@ class _Copies:
 
     def _fetch_one(self, name: str, identity: dict[str, Any]) -> None:
         with self._bringing[name]:
-            if self._versions.get(name) == _version(identity):
-                return
             path = self._path(name)
+            if self._versions.get(name) == _version(identity) and path.exists():
+                return
             written = partial(path)
             try:
                 self._store.download(name, written, identity)
@@ -216,7 +232,10 @@ class _Copies:
 
     def send(self) -> None:
         with self._sending:  # whoever waits finds its own files sent, or sends them
-            each(self._send_one, [(name, state) for name, state in self._finished() if self._sent.get(name) != state])
+            new = [(name, state) for name, state in self._finished() if self._sent.get(name) != state]
+            each(self._send_one, [(name, state) for name, state in new if not _is_told(name)])
+            with contextlib.suppress(ConnectorError):  # a run does not fail for want of progress; the next send has it
+                each(self._send_one, [(name, state) for name, state in new if _is_told(name)])
 
     def _send_one(self, name: str, state: _State) -> None:
         self._store.upload(name, self._path(name))
@@ -283,6 +302,10 @@ def remove_own_copies() -> None:
         _folder = None
 
 
+def _is_told(name: str) -> bool:
+    return fnmatch.fnmatchcase(name, _SCRATCH + EVENTS.format("*"))
+
+
 def _version(identity: dict[str, Any]) -> Any:
     """What both a listing and a look at one object tell of its version."""
     return identity.get("generation") or identity.get("etag")
@@ -298,5 +321,6 @@ def _beginning(patterns: list[str]) -> str:
     return os.path.commonprefix([pattern.partition("*")[0] for pattern in patterns])  # noqa: RUF071 - of keys, not of paths
 
 
-def _is_among(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _fits(name: str, patterns: list[str]) -> bool:
+    """Whether a name fits one of these; a ``*`` stands for no slash, so that no name leads to another folder."""
+    return any(fnmatch.fnmatchcase(name, p) and name.count("/") == p.count("/") for p in patterns)

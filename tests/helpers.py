@@ -118,18 +118,17 @@ def _each_step(state: steps.RunState, tasks: Sequence[Any]) -> None:
     # backwards, as workers may end in any order
     exchange = state.exchange
     state = steps.with_relations(state, [steps.stage(task) for task in reversed(tasks)])
-    _STRATEGIES[state.strategy](state)
-    routed = [steps.route(exchange, chunk) for chunk in reversed(steps.merge(exchange).right)]
+    shards = _STRATEGIES[state.strategy](state)
+    routed = [steps.route(exchange, chunk) for chunk in reversed(steps.merge(exchange, shards).right)]
     assembled = [steps.assemble(exchange, chunk) for chunk in reversed(steps.left_slices(exchange, routed))]
     steps.summarise(exchange, assembled)
 
 
-def _broadcast(state: steps.RunState) -> None:
-    for part in steps.large_parts(state):
-        steps.match_part(part)
+def _broadcast(state: steps.RunState) -> list[steps.Files]:
+    return [steps.match_part(part) for part in steps.large_parts(state)]
 
 
-def _shuffle(state: steps.RunState) -> None:
+def _shuffle(state: steps.RunState) -> list[steps.Files]:
     counted = [steps.count_keys_of(part) for part in reversed(steps.countable_files(state))]
     state = steps.find_hot_keys(state.exchange, counted)
     buckets: dict[int, dict[str, list[bytes]]] = {}
@@ -137,11 +136,12 @@ def _shuffle(state: steps.RunState) -> None:
         for part in steps.side_files(state, side):
             for bucket, batch in steps.keyed_rows(part):
                 buckets.setdefault(bucket, {"l": [], "r": []})[side].append(batch)
-    for bucket, rows in sorted(buckets.items()):
-        steps.match_bucket(state.exchange, bucket, rows["l"], rows["r"])
+    return [
+        steps.match_bucket(state.exchange, bucket, rows["l"], rows["r"]) for bucket, rows in sorted(buckets.items())
+    ]
 
 
-_STRATEGIES = {"local": lambda state: steps.match_local(state), "broadcast": _broadcast, "shuffle": _shuffle}
+_STRATEGIES = {"local": lambda state: [steps.match_local(state)], "broadcast": _broadcast, "shuffle": _shuffle}
 
 
 def read_set(folder: Path, name: str) -> list[Row]:

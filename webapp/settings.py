@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from connectors import ConnectorError, ObjectFolder
 from webapp.errors import SettingsError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -55,7 +57,8 @@ class Settings:
     queue_size: int = 64
     job_timeout_seconds: int = 21_600
     memory_limit: str | None = None
-    scratch: str | None = None
+    scratch_path: Path | None = None
+    exchange: str | None = None
     runner: str = "direct"
     job_endpoint: str | None = None
     worker_pool: str = "localhost:50000"
@@ -110,7 +113,7 @@ class Settings:
             queue_size=read.whole("KALLA_QUEUE_SIZE", 64, 1),
             job_timeout_seconds=read.whole("KALLA_JOB_TIMEOUT_SECONDS", 21_600, 1),
             memory_limit=read.optional("KALLA_MEMORY_LIMIT"),
-            scratch=_scratch(read),
+            **_scratch(read),
             runner=read.one_of("KALLA_RUNNER", "direct", ("direct", "flink", "spark", "auto")),
             job_endpoint=read.optional("KALLA_JOB_ENDPOINT"),
             worker_pool=read.text("KALLA_WORKER_POOL", "localhost:50000"),
@@ -138,19 +141,21 @@ class Settings:
         return (self.staging_path, *self.local_roots)
 
 
-def _scratch(read: _Reader) -> str | None:
-    """A folder, absolute, or one of an object store; what is allowed in its name is the runs' business."""
+def _scratch(read: _Reader) -> dict[str, Any]:
+    """A folder, absolute, or one of an object store, through which the machines of a cluster exchange files."""
     named = read.optional("KALLA_STAGING")
     if named is None or "://" not in named:
-        return None if named is None else str(Path(named).absolute())
-    if not named.startswith(("s3://", "gs://")):
-        raise SettingsError(f"KALLA_STAGING is {named!r}.", hint="Name a folder, or s3://bucket/folder, gs://...")
+        return {} if named is None else {"scratch_path": Path(named).absolute()}
+    try:
+        ObjectFolder.at(named)
+    except ConnectorError as error:  # which does not repeat what may hold a password
+        raise SettingsError(f"KALLA_STAGING: {error.message}", hint=f"Name a folder. Or: {error.hint}") from error
     if read.text("KALLA_RUNNER", "direct") == "direct":
         raise SettingsError(
             "KALLA_STAGING names an object store, and runs on this machine keep scratch data in a folder.",
             hint="Name a folder, or a cluster in KALLA_RUNNER and KALLA_JOB_ENDPOINT.",
         )
-    return named
+    return {"exchange": named}
 
 
 def _store(read: _Reader) -> tuple[str | None, str | None]:

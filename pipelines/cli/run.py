@@ -65,6 +65,8 @@ def run(recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_j
     """
     debug = options.pop("debug")
     folder = output or _default_output(recipe)
+    if "://" in (options["staging"] or ""):
+        options |= {"staging": None, "exchange": options["staging"]}
     request = RunRequest(recipe=recipe, output=folder, run_id=str(uuid.uuid4()), sources=addresses(sets), **options)
     outcome = _launched(request, show=not as_json)
     if outcome["status"] != "completed":
@@ -113,20 +115,20 @@ def _load_report() -> None:
 
 def _clear(request: RunRequest) -> None:
     """A run that was killed could not remove its own folders."""
-    from pipelines.outputs import local_place, staging_folder
+    from pipelines.outputs import local_place
     from pipelines.workdir import remove_abandoned, remove_abandoned_scratch
 
-    place, staging = local_place(request.output, request.staging), staging_folder(request.staging)
+    place = local_place(request.output, request.staging)
     if place.parent.is_dir():
         remove_abandoned(place)
-    if staging is not None and staging.is_dir():
+    if request.staging is not None and (staging := Path(request.staging)).is_dir():
         remove_abandoned_scratch(staging)
-    elif staging is None and request.staging is not None:
+    if request.exchange is not None and request.runner != "direct":
         from connectors import ConnectorError
         from pipelines.stored_exchange import remove_abandoned_objects
 
         with contextlib.suppress(ConnectorError):  # the error that ended the run is what matters
-            remove_abandoned_objects(request.staging, request.run_id)
+            remove_abandoned_objects(request.exchange, request.run_id)
 
 
 def failure(outcome: dict[str, Any], debug: bool) -> Failed:

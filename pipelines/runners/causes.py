@@ -64,6 +64,13 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "Look at the logs of the lost machines; memory is the usual reason.",
     ),
     (
+        re.compile(r"No space left on device|Disk quota exceeded"),
+        "run.disk_full",
+        "The disk of a machine of the cluster is full.",
+        "Free space there: below TMPDIR of the worker pool, which keeps copies of what its steps read, and where the "
+        "cluster lays data that it passes on.",
+    ),
+    (
         re.compile(r"SDK harness|Client closed|call already cancelled|UNAVAILABLE|Broken pipe", re.IGNORECASE),
         "run.worker_lost",
         "Python workers were lost again and again.",

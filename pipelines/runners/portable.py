@@ -200,7 +200,7 @@ class PortableJob:
             code="run.cluster_failed",
             hint="Nothing was committed; the logs of the cluster say more.",
         )
-        self._exchange.bring(*FAILURES)
+        self._exchange.bring(FAILURES)
         return recorded_failure(str(self._folder), known or unknown)
 
     def _end(self) -> None:

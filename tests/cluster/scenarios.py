@@ -187,7 +187,7 @@ def an_object_store_is_all_they_share(ground: Ground) -> None:
     """Sources, scratch data and evidence in a store, which workers with its keys reach."""
     with object_store(ground) as (bucket, pool):
         output = f"s3://{bucket.name}/out"
-        outcome = on(ground.found, _stored_sample(bucket), output, pool, staging=f"s3://{bucket.name}/staging")
+        outcome = on(ground.found, _stored_sample(bucket), output, pool, exchange=f"s3://{bucket.name}/staging")
         assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
         assert verify(output).ok
         for name in SETS:
@@ -199,7 +199,7 @@ def an_object_store_is_all_they_share(ground: Ground) -> None:
 def large_rows_go_through_a_store(ground: Ground) -> None:
     with object_store(ground) as (bucket, pool):
         output, staging = ground.folder / "stored", f"s3://{bucket.name}/staging"
-        outcome = on(ground.found, ground.large, output, pool, staging=staging, strategy="shuffle")
+        outcome = on(ground.found, ground.large, output, pool, exchange=staging, strategy="shuffle")
         assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
         same_evidence(output, ground.large_truth)
         assert not list(bucket.listed("staging"))
@@ -209,9 +209,12 @@ def workers_without_keys_are_refused(ground: Ground) -> None:
     """Where sources lie in the store, and where scratch data would."""
     with object_store(ground) as (bucket, _):
         output = f"s3://{bucket.name}/out"
-        places = {"source.access_denied": ground.folder / "shared", STAGING_UNREACHABLE: f"s3://{bucket.name}/staging"}
-        for code, staging in places.items():
-            refused = on(ground.found, _stored_sample(bucket), output, staging=str(staging))
+        places = {
+            "source.access_denied": {"staging": str(ground.folder / "shared")},
+            STAGING_UNREACHABLE: {"exchange": f"s3://{bucket.name}/staging"},
+        }
+        for code, place in places.items():
+            refused = on(ground.found, _stored_sample(bucket), output, **place)
             assert refused["status"] == "failed" and refused["error"]["code"] == code, refused
         assert not list(bucket.listed("out")) and not list(bucket.listed("staging"))
 

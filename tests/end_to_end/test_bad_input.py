@@ -333,10 +333,10 @@ def test_source_changed_during_the_run(kind: str, tmp_path: Path, good: dict[str
         write_parquet(path, {"id": ["1", "2"]}, {"id": pa.string()})
     before = steps.merge
 
-    def and_someone_writes(folder: Path) -> steps.Made:
+    def and_someone_writes(*given: Any) -> steps.Made:
         with path.open("ab") as file:
             file.write(b"3\n")
-        return before(folder)
+        return before(*given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "merge", and_someone_writes)

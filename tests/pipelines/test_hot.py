@@ -58,7 +58,7 @@ def test_a_skewed_key_is_split_and_leaves_the_same_evidence(
     sizes: Counter[int] = Counter()
     match = steps.match_bucket
 
-    def measured(folder: Path, bucket: int, left: list[bytes], right: list[bytes]) -> int:
+    def measured(folder: Path, bucket: int, left: list[bytes], right: list[bytes]) -> steps.Files:
         sizes[bucket] = max(
             (table.num_rows for table in map(from_bytes, (left, right)) if table is not None), default=0
         )
@@ -88,7 +88,7 @@ def test_large_sides_get_more_buckets(tmp_path: Path, monkeypatch: pytest.Monkey
     sizes: list[int] = []
     match = steps.match_bucket
 
-    def measured(folder: Path, bucket: int, left: list[bytes], right: list[bytes]) -> int:
+    def measured(folder: Path, bucket: int, left: list[bytes], right: list[bytes]) -> steps.Files:
         sizes.append(sum(table.num_rows for table in map(from_bytes, (left, right)) if table is not None))
         return match(folder, bucket, left, right)
 

@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from unittest import mock
 import pytest
 from pyarrow import csv
 
-from connectors import ObjectFolder
+from connectors import ConnectorError, ObjectFolder
 from pipelines import run as run_module
 from pipelines import steps, stored_exchange
 from pipelines.cluster.handshake import greeting, refusal
@@ -26,6 +27,7 @@ from pipelines.exchange import sent
 from pipelines.locks import lock
 from pipelines.options import RunRequest
 from pipelines.prepare import Prepared
+from pipelines.progress import EVENTS
 from pipelines.stored_exchange import StoredExchange, remove_abandoned_objects
 from pipelines.workdir import WorkDir
 from recipe import KallaError
@@ -156,7 +158,7 @@ def test_what_is_written_anew_is_brought_anew(store: S3Server | GcsServer) -> No
         (exchange.scratch / "one.txt").write_text("first")
         (exchange.scratch / ".half-written").write_text("nothing for others")
     with machine(exchange):
-        exchange.bring("one.*", "absent")
+        exchange.bring("one.*", "absent.*")
         assert [p.name for p in exchange.scratch.iterdir()] == ["one.txt"]
         folder = ObjectFolder.at(exchange.address)
         folder.put("scratch/one.txt", b"second")
@@ -202,9 +204,51 @@ def test_a_failure_is_told_from_machine_to_driver(s3_store: S3Server, tmp_path: 
         with pytest.raises(ZeroDivisionError), machine(at):
             _ = 1 // 0
         at.news()
+        stored_exchange._known[at.address]._looking.join(20)
         assert [path.name for path in work.scratch.iterdir()] == ["failure-unknown.json"]
-        at.news()  # soon again: nobody is asked
+        with mock.patch.object(ObjectFolder, "entries") as asked:
+            at.news()  # soon again
+        assert not asked.called
     assert not list(ObjectFolder.at(at.address).entries())
+
+
+def test_a_store_that_hangs_does_not_hold_the_driver_up(s3_store: S3Server, tmp_path: Path) -> None:
+    """It has to end its job on the cluster when the run is cancelled."""
+    going_on, asked = threading.Event(), threading.Event()
+
+    def hangs(*_: object) -> Iterator[Any]:
+        asked.set()
+        going_on.wait(20)
+        return iter(())
+
+    with (
+        WorkDir(tmp_path / "out", "r1") as work,
+        stored_exchange.stored_exchange(staging_in(s3_store), "r1", work) as at,
+    ):
+        with mock.patch.object(ObjectFolder, "entries", hangs):
+            at.news()
+            assert asked.wait(20) and not going_on.is_set()
+            at.news()
+        going_on.set()
+
+
+def test_progress_that_cannot_be_sent_fails_no_step(store: S3Server | GcsServer) -> None:
+    """A store that takes an object once a second refuses a worker's events before anything else."""
+    exchange = exchange_in(staging_in(store))
+    real, told = ObjectFolder.upload, EVENTS.format("w")
+
+    def upload(folder: ObjectFolder, name: str, path: Path) -> None:
+        if told in name:
+            raise ConnectorError("too often", code="storage.unreachable", hint="")
+        real(folder, name, path)
+
+    with machine(exchange):
+        (exchange.scratch / "one.txt").write_text("result")
+        (exchange.scratch / told).write_text("event")
+        with mock.patch.object(ObjectFolder, "upload", upload):
+            exchange.send()
+        assert [entry.key for entry in ObjectFolder.at(exchange.address).entries()] == ["scratch/one.txt"]
+    assert len(list(ObjectFolder.at(exchange.address).entries())) == 2
 
 
 def test_a_part_that_is_not_what_was_sent_is_never_committed(
@@ -223,13 +267,40 @@ def test_a_part_that_is_not_what_was_sent_is_never_committed(
     assert not (tmp_path / "out").exists() and not list(ObjectFolder.at(staging).entries())
 
 
+@pytest.mark.parametrize("gone", ["candidates-1.", "candidates-", "nearest_r.", "routed-00000.", "staged-l-00001."])
+def test_scratch_data_that_is_gone_is_missed(
+    gone: str, s3_store: S3Server, ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    """Deleted by a rule of the bucket or another driver, or not listed: rows would be unmatched, or say a wrong why."""
+    real = ObjectFolder.entries
+
+    def most(folder: ObjectFolder, prefix: str = "") -> Iterator[Any]:
+        return (entry for entry in real(folder, prefix) if f"scratch/{gone}" not in entry.key)
+
+    with mock.patch.object(ObjectFolder, "entries", most), pytest.raises(KallaError) as caught:
+        drive_apart(ledger, tmp_path / "out", staging_in(s3_store), strategy="shuffle", partitions=3)
+    assert caught.value.code == "run.scratch_missing" and gone in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_in_the_store_leads_to_no_other_folder(s3_store: S3Server) -> None:
+    exchange = exchange_in(staging_in(s3_store))
+    put = ObjectFolder.at(exchange.address).bucket.put
+    prefix = ObjectFolder.at(exchange.address).prefix
+    put(f"{prefix}scratch/one-/two.txt", b"x")
+    put(f"{prefix}scratch/one-1.txt", b"x")
+    with machine(exchange):
+        exchange.bring("one-*.txt")
+        assert [path.name for path in exchange.scratch.iterdir()] == ["one-1.txt"]
+
+
 def test_a_store_that_goes_away_is_named(ledger: dict[str, Any], tmp_path: Path, s3_store: S3Server) -> None:
     """Also in the text of a worker's exception: there is no file by which it could tell."""
     real = steps.merge
 
-    def cut_off(exchange: StoredExchange) -> Any:
+    def cut_off(*given: Any) -> Any:
         with mock.patch.dict(os.environ, {"S3_SECRET_KEY": "another"}):
-            return real(exchange)
+            return real(*given)
 
     with mock.patch.object(steps, "merge", cut_off), pytest.raises(KallaError) as caught:
         drive_apart(ledger, tmp_path / "out", staging_in(s3_store))
@@ -255,8 +326,9 @@ def test_the_pool_takes_what_reaches_the_store_and_nothing_else(store: S3Server 
     assert [entry.key for entry in ObjectFolder.at(exchange.address).entries()] == ["shared-with-workers"]
 
 
-def test_what_a_killed_driver_left_goes_with_a_later_run(store: S3Server | GcsServer) -> None:
-    staging = staging_in(store)
+@pytest.mark.parametrize("name", ["", "/a%2520b"])
+def test_what_a_killed_driver_left_goes_with_a_later_run(name: str, store: S3Server | GcsServer) -> None:
+    staging = staging_in(store) + name
     folder = ObjectFolder.at(staging)
     left = ("kalla-scratch-a.1/scratch/x", "kalla-scratch-b.1/scratch/y", "notes/kalla-scratch-a.1", "zzz")
     for name in left:
@@ -286,7 +358,10 @@ def test_copies_of_dead_workers_go_and_those_of_living_ones_stay(
 
 def test_a_run_on_this_machine_needs_a_folder(s3_store: S3Server, ledger: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(PipelineError) as caught:
-        drive(ledger, tmp_path / "out", staging=staging_in(s3_store))
+        drive(ledger, tmp_path / "out", exchange=staging_in(s3_store))
     assert caught.value.code == "run.staging_denied" and "--staging" in caught.value.hint
-    drive(ledger, tmp_path / "out", staging=staging_in(s3_store), runner="auto")  # no cluster: as without
+    with pytest.raises(ConnectorError) as named:
+        drive(ledger, tmp_path / "out", exchange="s3a://bucket/folder")
+    assert named.value.code == "storage.invalid_address"
+    drive(ledger, tmp_path / "out", exchange=staging_in(s3_store), runner="auto")  # no cluster: as without
     assert (tmp_path / "out").exists()

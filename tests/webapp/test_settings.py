@@ -56,13 +56,21 @@ def test_lists_and_numbers(tmp_path: Path) -> None:
 
 def test_scratch_data_lies_in_a_folder_and_for_a_cluster_perhaps_in_a_store(tmp_path: Path) -> None:
     """A store that no run could use is told at the start, not by every run."""
-    assert Settings.from_environment({}).scratch is None
-    assert Settings.from_environment({"KALLA_STAGING": "fast/disk"}).scratch == str(Path("fast/disk").absolute())
+    assert Settings.from_environment({}).scratch_path is None
+    assert Settings.from_environment({"KALLA_STAGING": "fast/disk"}).scratch_path == Path("fast/disk").absolute()
     cluster = {"KALLA_RUNNER": "auto", "KALLA_JOB_ENDPOINT": "here:1", "KALLA_STAGING": "s3://bucket/folder"}
-    assert Settings.from_environment(cluster).scratch == "s3://bucket/folder"
-    for wrong in ({"KALLA_RUNNER": "direct"}, {"KALLA_STAGING": "http://bucket/folder"}):
-        with pytest.raises(SettingsError, match="KALLA_STAGING"):
-            Settings.from_environment(cluster | wrong)
+    found = Settings.from_environment(cluster)
+    assert (found.exchange, found.scratch_path) == ("s3://bucket/folder", None)
+    wrong = (
+        {"KALLA_RUNNER": "direct"},
+        {"KALLA_STAGING": "s3://bucket"},
+        {"KALLA_STAGING": "https://me:my-password@host/folder"},
+        {"KALLA_STAGING": "s3://me:my-password@b/folder"},
+    )
+    for change in wrong:
+        with pytest.raises(SettingsError, match="KALLA_STAGING") as caught:
+            Settings.from_environment(cluster | change)
+        assert "my-password" not in f"{caught.value.message}{caught.value.hint}"
 
 
 @pytest.mark.parametrize(

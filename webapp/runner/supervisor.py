@@ -310,7 +310,8 @@ class Supervisor:
             overwrite=True,  # its own evidence, from before an interruption; another run's was refused
             roots=[str(root) for root in self.settings.readable_roots],
             hosts={host: list(addresses) for host, addresses in job.hosts.items()},
-            staging=self.settings.scratch or str(self.settings.staging_path / "runner" / "work"),
+            staging=str(self.settings.scratch_path or self.settings.staging_path / "runner" / "work"),
+            exchange=self.settings.exchange,
         )
         note(logging.INFO, "A job starts.", run_id=job.run_id)
         outcome = self._parts.launch(request, on_event, float(self.settings.job_timeout_seconds), running.started)

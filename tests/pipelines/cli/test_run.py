@@ -57,6 +57,23 @@ def test_options_from_the_environment_and_another_source(program: Kalla, tmp_pat
     assert manifest["plan"]["partitions"] == 2
 
 
+@pytest.mark.parametrize(
+    ("staging", "code"),
+    [
+        ("s3://bucket/folder", "run.staging_denied"),
+        ("s3://bucket", "storage.invalid_address"),
+        ("s3a://me:my-password@bucket/folder", "storage.invalid_address"),
+        ("gs://me:my-password@bucket/folder", "storage.invalid_address"),
+    ],
+)
+def test_a_store_for_scratch_data_is_checked_first(staging: str, code: str, program: Kalla, tmp_path: Path):
+    """Nobody asks it, and no folder is called as its address."""
+    found = program("run", SAMPLE, "--output", tmp_path / "out", "--json", KALLA_STAGING=staging)
+    assert found.status and found.json["error"]["code"] == code
+    assert "my-password" not in found.out + found.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_default_output_is_named_after_the_recipe(kalla: Kalla, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert kalla("run", SAMPLE, "--json").status == 0

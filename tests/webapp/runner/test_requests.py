@@ -317,7 +317,7 @@ def test_the_document_that_is_run(runners: Start, fake: FakeLaunch, receiver: Re
         receiver.url, **with_left(uri=uri, type="file", name="ledger", schema=["invoice_id", "amount"], filters=filters)
     )
     body["recipe"] = {"recipe_id": "may", "name": "May", "description": "d", "match_description": "m"}
-    client = runners(memory_limit="700MiB", partitions=3)
+    client = runners(memory_limit="700MiB", partitions=3, exchange="s3://bucket/folder")
     answer = client.post("/api/jobs", json=body)
     assert answer.status_code == 202, answer.json
     receiver.wait_final(body["run_id"])
@@ -330,6 +330,7 @@ def test_the_document_that_is_run(runners: Start, fake: FakeLaunch, receiver: Re
     assert {k: request.recipe[k] for k in body["recipe"]} == body["recipe"]
     assert (request.partitions, request.memory_limit, request.overwrite) == (3, 700 << 20, True)
     assert request.roots == [str(tmp_path / "staging"), str(SAMPLE)]
+    assert (request.staging, request.exchange) == (str(tmp_path / "staging" / "runner" / "work"), "s3://bucket/folder")
 
 
 def test_load_scoped(runners: Start, tmp_path: Path):
