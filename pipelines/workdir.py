@@ -10,6 +10,7 @@ what is committed never leaves the output's file system. Such a folder has a loc
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -117,9 +118,11 @@ class WorkDir:
         self.scratch.mkdir()
 
     def __exit__(self, *exc: object) -> None:
-        for folder in (self._aside, self.path):
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+        for folder in filter(None, (self._aside, self.path)):
+            gone = folder.with_name(f"{folder.name}.gone")
+            with contextlib.suppress(OSError):
+                os.rename(folder, gone)  # first, so that a worker which is still at work finds no place to leave more
+            shutil.rmtree(gone, ignore_errors=True)
         while self._locks:
             os.close(self._locks.pop())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from pipelines import locks
 from pipelines.errors import OutputRefused
 from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output, remove_abandoned, remove_abandoned_scratch
+from tests.helpers import background
 
 
 def finish(work: WorkDir, text: str) -> None:
@@ -181,3 +184,25 @@ def test_a_staging_folder_that_cannot_be_is_refused_and_nothing_is_left(tmp_path
             pass
         assert caught.value.code == "run.staging_denied"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_worker_that_is_still_at_work_keeps_nothing_from_being_removed(aside: bool, tmp_path: Path) -> None:
+    """As after a job server was lost: its workers do not know yet that the run is over."""
+
+    def work(stop: threading.Event, folders: list[Path]) -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            for folder in folders:
+                with contextlib.suppress(FileNotFoundError):
+                    (folder / f"part-{number}").touch()
+
+    staging = tmp_path / "staging" if aside else None
+    for _ in range(20):
+        with contextlib.ExitStack() as stack:
+            with WorkDir(tmp_path / "out", "one", staging) as found:
+                stack.enter_context(background(work, [found.scratch, found.evidence / "matched"]))
+                for number in range(100):
+                    (found.scratch / f"staged-{number}").touch()
+            assert [path for path in tmp_path.rglob("*") if path != staging] == []
