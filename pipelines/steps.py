@@ -128,13 +128,14 @@ def _keep(exchange: Exchange, name: str, value: object) -> None:
     """Leave a value among the run's files for other steps, on whatever worker they run."""
     path = exchange.scratch / name
     written = partial(path)
-    written.write_bytes(pickle.dumps(value))
+    written.write_bytes(exchange.seal(name, pickle.dumps(value)))
     written.replace(path)
 
 
 def _kept(exchange: Exchange, name: str, kind: type[_T]) -> _T:
     exchange.bring(name)
-    found = pickle.loads((exchange.scratch / name).read_bytes())  # noqa: S301 - the run's own file, in its private folder
+    data = exchange.unseal(name, (exchange.scratch / name).read_bytes())
+    found = pickle.loads(data)  # noqa: S301 - the run's own file, in its private folder or sealed
     assert isinstance(found, kind)
     return found
 

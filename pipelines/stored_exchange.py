@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import hmac
 import os
+import secrets
 import shutil
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -36,6 +38,7 @@ STAGING_UNREACHABLE = "run.staging_unreachable"
 _SCRATCH, _EVIDENCE = "scratch/", "evidence/"
 _TRIES = 4
 _NEWS_SECONDS = 2.0
+_MARK_BYTES = 32  # of SHA-256
 _DEAD = timedelta(days=1)  # a run whose newest object is older than this is over
 _COPIES = "kalla-copies-"
 _OWN = frozenset({TOKEN, "nothing.txt"})  # the driver's, of no use to others
@@ -45,10 +48,12 @@ _State: TypeAlias = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class StoredExchange(Exchange):
-    """``address`` is the run's own folder in the store. All methods raise PipelineError ``run.staging_unreachable``
-    where the store does not do what is asked."""
+    """``address`` is the run's own folder in the store; ``key`` seals what is unpickled from there, and reaches the
+    workers with their work. All methods raise PipelineError ``run.staging_unreachable`` where the store does not do
+    what is asked."""
 
     address: str
+    key: bytes = field(repr=False)
 
     @property
     def scratch(self) -> Path:
@@ -61,6 +66,22 @@ class StoredExchange(Exchange):
     def _fetch(self, names: Iterable[str]) -> None:
         with _reached(self.address):
             _copies(self.address).bring(names)
+
+    def seal(self, name: str, data: bytes) -> bytes:
+        return self._mark(name, data) + data
+
+    def unseal(self, name: str, data: bytes) -> bytes:
+        mark, data = data[:_MARK_BYTES], data[_MARK_BYTES:]
+        if not hmac.compare_digest(mark, self._mark(name, data)):
+            raise PipelineError(
+                f"Scratch data in {self.address} is not what a step of the run left there: {name}.",
+                code="run.scratch_changed",
+                hint="Nothing was committed. See that nobody else writes to the staging folder, and run again.",
+            )
+        return data
+
+    def _mark(self, name: str, data: bytes) -> bytes:
+        return hmac.digest(self.key, name.encode() + b"\0" + data, "sha256")
 
     def send(self) -> None:
         with _reached(self.address):
@@ -85,7 +106,7 @@ def stored_exchange(staging: str, run_id: str, work: WorkDir) -> Iterator[Stored
     in its work folder."""
     with _reached(staging):
         remove_abandoned_objects(staging, run_id)
-        exchange = StoredExchange(f"{staging.rstrip('/')}/{ASIDE}{work.attempt}")
+        exchange = StoredExchange(f"{staging.rstrip('/')}/{ASIDE}{work.attempt}", secrets.token_bytes(_MARK_BYTES))
         store = ObjectFolder.at(exchange.address)
     with _lock:
         copies = _known[exchange.address] = _Copies(store, work.scratch, work.evidence)

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import itertools
 import os
+import pickle
 import random
 import tempfile
 import threading
@@ -148,7 +149,7 @@ def test_statements_and_sides_of_every_kind(
 
 
 def exchange_in(staging: str) -> StoredExchange:
-    return StoredExchange(f"{staging}/kalla-scratch-run.one")
+    return StoredExchange(f"{staging}/kalla-scratch-run.one", b"key")
 
 
 def test_what_is_written_anew_is_brought_anew(store: S3Server | GcsServer) -> None:
@@ -265,6 +266,50 @@ def test_a_part_that_is_not_what_was_sent_is_never_committed(
         drive_apart(ledger, tmp_path / "out", staging := staging_in(s3_store))
     assert caught.value.code == "run.commit_failed"
     assert not (tmp_path / "out").exists() and not list(ObjectFolder.at(staging).entries())
+
+
+@pytest.mark.parametrize("name", ["state", "hot", "made", "routed", "summary"])
+def test_what_others_write_into_the_store_is_never_unpickled(
+    name: str, s3_store: S3Server, ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    """Nor is what the run itself has sealed under another name."""
+    proof = tmp_path / "proof"
+    steps_after = {
+        "state": "find_hot_keys",
+        "hot": "keyed_rows",
+        "made": "route",
+        "routed": "summarise",
+        "summary": None,
+    }
+    step = steps_after[name]
+    hostile = pickle.dumps(Hostile(str(proof)))
+
+    def tamper(exchange: StoredExchange) -> None:
+        folder = ObjectFolder.at(exchange.address)
+        folder.put(
+            f"scratch/{name}.pickle", hostile if name != "made" else folder.read("scratch/state.pickle", 1 << 30)
+        )
+
+    def tampered(exchange: Any, *more: Any) -> Any:
+        tamper(exchange if is_exchange(exchange) else exchange.exchange)
+        return real(exchange, *more)
+
+    real = getattr(steps, step or "read_summary")
+    place = steps if step else run_module
+    with mock.patch.object(place, step or "read_summary", tampered), pytest.raises(KallaError) as caught:
+        drive_apart(ledger, tmp_path / "out", staging_in(s3_store), strategy="shuffle")
+    assert caught.value.code == "run.scratch_changed" and f"{name}.pickle" in caught.value.message
+    assert not proof.exists() and not (tmp_path / "out").exists()
+
+
+class Hostile:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return open, (self._path, "w")
 
 
 @pytest.mark.parametrize("gone", ["candidates-1.", "candidates-", "nearest_r.", "routed-00000.", "staged-l-00001."])
