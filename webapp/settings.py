@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectors import ConnectorError, ObjectFolder
 from webapp.errors import SettingsError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -146,6 +145,8 @@ def _scratch(read: _Reader) -> dict[str, Any]:
     named = read.optional("KALLA_STAGING")
     if named is None or "://" not in named:
         return {} if named is None else {"scratch_path": Path(named).absolute()}
+    from connectors import ConnectorError, ObjectFolder  # which load the engine: an app without a store starts sooner
+
     try:
         ObjectFolder.at(named)
     except ConnectorError as error:  # which does not repeat what may hold a password
