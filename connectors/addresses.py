@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from connectors.errors import ConnectorError
+from connectors.base import Access
+from connectors.errors import ConnectorError, SourceUnreachable
 from recipe import RecipeError, SourceBase, parse_uri
 
 Found = TypeVar("Found")
+
+
+def checked_hosts(host: str, access: Access, shown: str) -> tuple[str, ...]:
+    """The numeric addresses that were checked for a host, which are then the only ones that may be called; () where the
+    resolver is to be asked. Raises SourceUnreachable for a host that has none; ``shown`` is the source in words."""
+    if access.hosts is None:
+        return ()
+    numeric = tuple(access.hosts.get(host, ()))
+    if not numeric:
+        raise SourceUnreachable(
+            f"The source {shown} names a host that cannot be found.", hint="Check the host in the address."
+        )
+    return numeric
 
 
 def address_of(source: SourceBase, kind: type[Found]) -> Found:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, SourceDataError, SourceUnreachable
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,15 @@ class Fault:
         """The error for a source; ``detail`` is what the server said, free of secrets."""
         said = f": {detail}" if detail else ""
         return self.error(f"The source {where} {self.what}{said}.", code=self.code, hint=self.hint)
+
+
+LOST = Fault(
+    SourceUnreachable,
+    "lost its connection to the server",
+    "Nothing that was read is used; run again once the server is back.",
+)
+BUSY = Fault(SourceUnreachable, "was turned away by the server", "Try again in a moment.")
+DATA = Fault(SourceDataError, "could not be computed by the server", "Correct the data or the view that it comes from.")
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:

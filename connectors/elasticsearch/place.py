@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from connectors.addresses import checked_hosts
 from connectors.base import Access
-from connectors.errors import ConnectorError, SourceUnreachable
+from connectors.errors import ConnectorError
 from recipe import ElasticsearchAddress
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
@@ -57,15 +58,10 @@ def place_of(address: ElasticsearchAddress, access: Access) -> Place:
         tls=address.tls,
         index=_index(address.index),
         id_column=parameters.get("id"),
-        numeric=() if access.hosts is None else tuple(access.hosts.get(address.host, ())),
         authorization=authorization,
         secrets=secrets,
     )
-    if access.hosts is not None and not place.numeric:
-        raise SourceUnreachable(
-            f"The source {place.shown} names a host that cannot be found.", hint="Check the host in the address."
-        )
-    return place
+    return replace(place, numeric=checked_hosts(place.host, access, place.shown))
 
 
 def _index(text: str) -> str:

@@ -12,24 +12,17 @@ from pymysql.err import MySQLError
 from connectors.errors import (
     ConnectorError,
     SourceChanged,
-    SourceDataError,
     SourceDenied,
     SourceNotFound,
     SourceUnreachable,
 )
-from connectors.faults import Fault, without_secrets
+from connectors.faults import BUSY, DATA, LOST, Fault, without_secrets
 
 _MOST_SAID = 500
 _REFUSED = Fault(
     SourceDenied, "refused the user", "Check user and password in the address, and who may connect from here."
 )
 _UNREADABLE = Fault(SourceDenied, "may not be read by this user", "Grant SELECT on it.")
-_BUSY = Fault(SourceUnreachable, "was turned away by the server", "Try again in a moment.")
-_LOST = Fault(
-    SourceUnreachable,
-    "lost its connection to the server",
-    "Nothing that was read is used; run again once the server is back.",
-)
 _UNENCRYPTED = Fault(
     SourceUnreachable,
     "could not agree with the server on an encrypted connection",
@@ -54,9 +47,6 @@ _RESOURCES = Fault(
 ALTERED = Fault(SourceChanged, "was altered while it was read", "Run again.")
 _DAMAGED = Fault(
     ConnectorError, "could not be read by the server", "Check the server's log; the table may need a repair."
-)
-_DATA = Fault(
-    SourceDataError, "could not be computed by the server", "Correct the data or the view that it comes from."
 )
 _VIEW = Fault(
     ConnectorError,
@@ -83,8 +73,8 @@ _NUMBERS: dict[int, Fault] = {
     1049: Fault(
         SourceNotFound, "names a database that does not exist", "Check the name after the host in the address."
     ),
-    **dict.fromkeys((1040, 1053, 1203, 1226), _BUSY),
-    **dict.fromkeys((2006, 2013, 2055, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 4031), _LOST),
+    **dict.fromkeys((1040, 1053, 1203, 1226), BUSY),
+    **dict.fromkeys((2006, 2013, 2055, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 4031), LOST),
     **dict.fromkeys((2026, 3159, 4207), _UNENCRYPTED),
     **dict.fromkeys((1317, 1907, 1969, 3024), _TIMEOUT),
     **dict.fromkeys((1205, 1099, 1100, 3572), _LOCKED),
@@ -98,7 +88,7 @@ _NUMBERS: dict[int, Fault] = {
     **dict.fromkeys((126, 127, 145, 1030, 1033, 1034, 1035, 1194, 1195, 1932), _DAMAGED),
     **dict.fromkeys((1349, 1356, 1449), _VIEW),
 }  # fmt: skip
-_STATES = {"22": _DATA, "28": _REFUSED, "08": _LOST, "45": _DATA}
+_STATES = {"22": DATA, "28": _REFUSED, "08": LOST, "45": DATA}
 
 
 def connect_fault(error: Exception, where: str, secrets: Iterable[str]) -> ConnectorError:
@@ -125,9 +115,9 @@ def query_fault(error: MySQLError, where: str, secrets: Iterable[str]) -> Connec
     """Why a statement failed."""
     number, said = (*error.args, "", "")[:2]
     if not isinstance(number, int) or number == 0:
-        return (_LOST if number == 0 else NOT_MYSQL).raised(where)
+        return (LOST if number == 0 else NOT_MYSQL).raised(where)
     fault = _NUMBERS.get(number) or _STATES.get((getattr(error, "sqlstate", None) or "")[:2], _OTHER)
-    if fault is _LOST and "timed out" in str(said):
+    if fault is LOST and "timed out" in str(said):
         fault = _SILENT
     said = "" if number in (2006, 2013) else without_secrets(_plain(str(said)), secrets)
     return fault.raised(where, said)

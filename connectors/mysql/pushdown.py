@@ -11,17 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from connectors.comparisons import COMPARISONS
 from connectors.mysql.types import LISTED_TEXTS, SHORT_TEXTS, MysqlColumn
 from recipe import FilterCondition, Kind, TypedCondition, TypedOp, typed_conditions
 
-_COMPARISONS = {
-    TypedOp.EQ: "=",
-    TypedOp.NEQ: "<>",
-    TypedOp.GT: ">",
-    TypedOp.GTE: ">=",
-    TypedOp.LT: "<",
-    TypedOp.LTE: "<=",
-}
 _INT8 = range(-(2**63), 2**63)
 
 
@@ -63,7 +56,7 @@ def condition_sql(condition: TypedCondition, column: MysqlColumn) -> str | None:
 def _compared(value: str, op: TypedOp, operands: Sequence[str | None]) -> str:
     if op is TypedOp.IN:
         return f"{value} IN ({', '.join(map(str, operands))})"
-    return f"{value} {_COMPARISONS[op]} {operands[0]}"
+    return f"{value} {COMPARISONS[op]} {operands[0]}"
 
 
 def _literal(operand: Any, kind: Kind) -> str | None:

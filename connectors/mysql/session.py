@@ -19,8 +19,9 @@ from pymysql.connections import Connection
 from pymysql.cursors import SSCursor
 from pymysql.err import MySQLError, OperationalError
 
+from connectors.addresses import checked_hosts
 from connectors.base import Access
-from connectors.errors import SourceDataError, SourceUnreachable
+from connectors.errors import SourceDataError
 from connectors.mysql.errors import AUTHORITIES, NOT_MYSQL, connect_fault
 from recipe import MysqlAddress
 
@@ -95,15 +96,7 @@ def place_text(address: MysqlAddress) -> str:
 def pinned(address: MysqlAddress, access: Access) -> MysqlAddress:
     """The address with the numeric ones that were checked for its host. Raises SourceUnreachable for a host that has
     none."""
-    if access.hosts is None:
-        return address
-    numeric = access.hosts.get(address.host, ())
-    if not numeric:
-        raise SourceUnreachable(
-            f"The source {place_text(address)} names a host that cannot be found.",
-            hint="Check the host in the address.",
-        )
-    return replace(address, numeric=tuple(numeric))
+    return replace(address, numeric=checked_hosts(address.host, access, place_text(address)))
 
 
 class Session:

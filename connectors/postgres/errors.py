@@ -21,17 +21,7 @@ from connectors.errors import (
     SourceNotFound,
     SourceUnreachable,
 )
-from connectors.faults import Fault, without_secrets
-
-_LOST = Fault(
-    SourceUnreachable,
-    "lost its connection to the server",
-    "Nothing that was read is used; run again once the server is back.",
-)
-_BUSY = Fault(SourceUnreachable, "was turned away by the server", "Try again in a moment.")
-_DATA = Fault(
-    SourceDataError, "could not be computed by the server", "Correct the data or the view that it comes from."
-)
+from connectors.faults import BUSY, DATA, LOST, Fault, without_secrets
 
 # The first row whose pattern occurs in libpq's text for a failed connection.
 _CONNECT_FAULTS: tuple[tuple[str, Fault], ...] = (
@@ -77,7 +67,7 @@ _CONNECT_FAULTS: tuple[tuple[str, Fault], ...] = (
     (
         r"too many (clients|connections)|connection slots|starting up|shutting down|recovery mode"
         r"|not yet accepting",
-        _BUSY,
+        BUSY,
     ),
     (
         r"timeout expired|timed out",
@@ -104,16 +94,16 @@ _STATE_FAULTS: dict[str, Fault] = {
         "could not be read",
         "See what the server said; the address may name something unusual.",
     ),
-    "08": _LOST,
-    "57P": _LOST,
-    "25P03": _LOST,  # idle in transaction for longer than the server allows
-    "25P04": _LOST,  # transaction_timeout
+    "08": LOST,
+    "57P": LOST,
+    "25P03": LOST,  # idle in transaction for longer than the server allows
+    "25P04": LOST,  # transaction_timeout
     "53": Fault(
         SourceUnreachable,
         "ran out of resources on the server",
         "Try again later, or ask for more on the server.",
     ),
-    "53300": _BUSY,
+    "53300": BUSY,
     "55P03": Fault(SourceUnreachable, "is locked by another session", "Try again when that session has ended."),
     "57014": Fault(
         SourceUnreachable,
@@ -128,7 +118,7 @@ _STATE_FAULTS: dict[str, Fault] = {
         SourceNotFound, "does not exist any more", "Check the table in the address.", "source.table_not_found"
     ),
     "42703": Fault(SourceChanged, "lost a column while it was read", "Run again."),
-    "22": _DATA,
+    "22": DATA,
     "22021": Fault(
         SourceDataError,
         "holds text that is not valid in its encoding",
@@ -139,7 +129,7 @@ _STATE_FAULTS: dict[str, Fault] = {
         "holds text that cannot be converted to UTF-8",
         "Correct the text, or the database's encoding.",
     ),
-    "P0": _DATA,  # raised by a function behind a view
+    "P0": DATA,  # raised by a function behind a view
     "HV": Fault(
         ConnectorError,
         "could not be read from the foreign server",
@@ -169,7 +159,7 @@ def query_fault(error: psycopg2.Error, where: str, secrets: Iterable[str]) -> Co
     """Why a statement failed. Without an SQLSTATE the connection itself broke."""
     state = error.pgcode
     if state is None:
-        return _LOST.raised(where)
+        return LOST.raised(where)
     prefix = next(state[:n] for n in range(len(state), -1, -1) if state[:n] in _STATE_FAULTS)
     said = " ".join((error.diag.message_primary or "").split())
     return _STATE_FAULTS[prefix].raised(where, without_secrets(said, secrets).rstrip("."))

@@ -14,17 +14,10 @@ from typing import Any
 
 from psycopg2 import sql
 
+from connectors.comparisons import COMPARISONS
 from connectors.postgres.types import TEXT, VARCHAR, PgColumn
 from recipe import FilterCondition, Kind, TypedCondition, TypedOp, typed_conditions
 
-_COMPARISONS = {
-    TypedOp.EQ: "=",
-    TypedOp.NEQ: "<>",
-    TypedOp.GT: ">",
-    TypedOp.GTE: ">=",
-    TypedOp.LT: "<",
-    TypedOp.LTE: "<=",
-}
 _CASTS = {
     Kind.DECIMAL: "numeric",
     Kind.DOUBLE: "float8",
@@ -83,7 +76,7 @@ def condition_sql(condition: TypedCondition, column: PgColumn) -> sql.Composable
         return sql.SQL("{} IN ({})").format(value, sql.SQL(", ").join(operands))
     if condition.op is TypedOp.LIKE:
         return sql.SQL("{} LIKE {}").format(value, operands[0])
-    return sql.SQL("{} {} {}").format(value, sql.SQL(_COMPARISONS[condition.op]), operands[0])
+    return sql.SQL("{} {} {}").format(value, sql.SQL(COMPARISONS[condition.op]), operands[0])
 
 
 def _value(condition: TypedCondition, column: PgColumn) -> sql.Composable:

@@ -12,8 +12,9 @@ import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as Connection
 
+from connectors.addresses import checked_hosts
 from connectors.base import Access
-from connectors.errors import ConnectorError, SourceUnreachable
+from connectors.errors import ConnectorError
 from connectors.postgres.errors import SNAPSHOT_GONE, connect_fault, query_fault, translated
 from recipe import PostgresAddress
 
@@ -71,15 +72,9 @@ def place_text(address: PostgresAddress) -> str:
 def pinned(address: PostgresAddress, access: Access) -> PostgresAddress:
     """The address with the numeric ones that were checked for its host. Raises SourceUnreachable for a host that has
     none."""
-    if access.hosts is None or not address.host or address.host.startswith(("/", "@")):
+    if not address.host or address.host.startswith(("/", "@")):
         return address
-    numeric = access.hosts.get(address.host, ())
-    if not numeric:
-        raise SourceUnreachable(
-            f"The source {place_text(address)} names a host that cannot be found.",
-            hint="Check the host in the address.",
-        )
-    return replace(address, numeric=tuple(numeric))
+    return replace(address, numeric=checked_hosts(address.host, access, place_text(address)))
 
 
 def _conninfo(address: PostgresAddress, where: str) -> str:

@@ -36,7 +36,6 @@ def test_runs_on_flink(tmp_path: Path, subtests: pytest.Subtests) -> None:
             setups.the_master_is_away_or_lacks_a_jar,
             faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
-            faults.a_worker_straggles,
             faults.a_machine_straggles,
             faults.a_python_worker_is_killed,
             faults.a_machine_is_killed,

@@ -30,7 +30,6 @@ def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
             faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
             faults.a_worker_straggles,
-            faults.a_machine_straggles,
             faults.a_spark_worker_is_killed,
         )
     faults.no_process_is_left(found)
