@@ -184,10 +184,12 @@ def object_store(ground: Ground) -> Iterator[tuple[Bucket, dict[str, Any]]]:
 
 
 def an_object_store_is_all_they_share(ground: Ground) -> None:
-    """Sources, scratch data and evidence in a store, which workers with its keys reach."""
+    """Sources, scratch data, the pairs that Beam SQL finds, and evidence in a store, which workers with its keys
+    reach."""
     with object_store(ground) as (bucket, pool):
         output = f"s3://{bucket.name}/out"
-        outcome = on(ground.found, _stored_sample(bucket), output, pool, exchange=f"s3://{bucket.name}/staging")
+        where: dict[str, Any] = {"exchange": f"s3://{bucket.name}/staging", "engine": "beam-sql"}
+        outcome = on(ground.found, _stored_sample(bucket), output, pool, **where)
         assert (outcome["status"], outcome["runner"]) == ("completed", ground.found.kind), outcome
         assert verify(output).ok
         for name in SETS:
