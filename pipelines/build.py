@@ -25,8 +25,8 @@ from pipelines.errors import recorded
 from pipelines.exchange import Exchange, sent
 from pipelines.loading import loading_beam
 from pipelines.progress import told_in
+from pipelines.run_state import RunState
 from pipelines.stage import StageTask
-from pipelines.steps import RunState
 from recipe import LEFT, RIGHT, PlanClass
 
 with loading_beam():

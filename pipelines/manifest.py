@@ -16,7 +16,7 @@ from connectors import Snapshot
 from pipelines.errors import PipelineError
 from pipelines.parts import Part, write_part
 from pipelines.planner import RunPlan
-from pipelines.steps import SideSummary, Summary
+from pipelines.run_state import SideSummary, Summary
 from pipelines.totals import Total
 from pipelines.workdir import MANIFEST, SETS
 from recipe import LEFT, RIGHT, SOURCE_CLASSES, MatchPlan, Problem, Recipe, dump_recipe, recipe_hash, write_json

@@ -29,9 +29,10 @@ from pipelines.options import Choice, RunRequest
 from pipelines.outputs import output_of
 from pipelines.prepare import Prepared, prepare
 from pipelines.relation import DataFile, Relation, usable_in_place
+from pipelines.run_state import RunState, Summary
 from pipelines.runners.choice import SET_UP, on_this_machine
 from pipelines.stage import Readings, StageTask
-from pipelines.steps import RunState, Summary, read_summary
+from pipelines.steps import read_summary
 from pipelines.workdir import WorkDir
 from recipe import LEFT, RIGHT, KallaError, Kind
 

@@ -4,140 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pickle
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias
 
-import pyarrow as pa
 from sqlglot import exp
 
 from pipelines import engine, hot, progress
 from pipelines.assemble import Chunk, Written, assembler, let_go
 from pipelines.beam_sql.rows import Batch, check_whole, explain_rows, keep_pairs, sql_rows
-from pipelines.beam_sql.statement import SqlMatch, passes_of
+from pipelines.beam_sql.statement import passes_of
 from pipelines.buckets import bucket_rows, frequent_keys, from_bytes, split_batches
 from pipelines.exchange import Exchange
 from pipelines.general import RESULT, found_schema, match_whole, write_matched
 from pipelines.keys import KeyFacts, all_rising, count_keys
-from pipelines.layout import Layout, make_layout
-from pipelines.matching import Rows, Sides, lenient, other, unparsed_tree
+from pipelines.layout import make_layout
+from pipelines.matching import Sides, lenient, other, unparsed_tree
 from pipelines.parts import Part
-from pipelines.paths import partial
 from pipelines.relation import RAGGED, Relation
+from pipelines.run_state import Made, RunState, SideSummary, SourceFacts, Summary, keep, kept
 from pipelines.shards import PAIRS_BY_LEFT, match_shard, merge_shards, shard_files
 from pipelines.slices import PairFile, paired_chunks, row_chunks, slice_rows
-from pipelines.stage import Readings, Staged, StageTask, stage_split, staged_relation
+from pipelines.stage import Staged, StageTask, stage_split, staged_relation
 from pipelines.totals import Totals, read_totals, totals_tree
-from recipe import LEFT, RIGHT, MatchPlan, PlanClass
+from recipe import LEFT, RIGHT, PlanClass
 
-_T = TypeVar("_T")
 _STATE, _MADE, _ROUTED, _SUMMARY = "state.pickle", "made.pickle", "routed.pickle", "summary.pickle"
 _HOT, _PAIRED = "hot.pickle", "paired.pickle"
 Files: TypeAlias = tuple[str, ...]  # names of the scratch files that a step leaves for the merge
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What every step may need: the plan, where things lie and how much memory there is. Plain data."""
-
-    plan: MatchPlan
-    columns: Mapping[str, tuple[str, ...]]
-    keys: Mapping[str, tuple[str, ...]]
-    schemas: Mapping[str, pa.Schema]
-    readings: Mapping[str, Readings]
-    aliases: Mapping[str, str]
-    exchange: Exchange
-    memory: int
-    strategy: str
-    buckets: int
-    sql: tuple[SqlMatch, ...] = ()
-    sql_service: str | None = None
-    relations: Mapping[str, Relation] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        return self.exchange.scratch
-
-    def sides(self, left: Rows | None = None, right: Rows | None = None) -> Sides:
-        """Both sides as given, else whole."""
-        whole = self.relations
-        return Sides(left or whole[LEFT], right or whole[RIGHT], self.keys[LEFT], self.keys[RIGHT])
-
-    def bring(self) -> None:
-        """Have all rows of both sides here."""
-        for relation in self.relations.values():
-            relation.bring()
-
-    def files(self) -> list[str]:
-        """Where all rows lie, or would if they were brought: steps that name the same files share an engine."""
-        return [f.path for relation in self.relations.values() for f in relation.files]
-
-
-class SourceFacts(NamedTuple):
-    """What one look at all records of one side tells: control totals, how many texts of each column that the rule reads
-    as a number or date are none, and how many records were ragged."""
-
-    totals: Totals
-    unparsed: dict[str, int]
-    ragged: int
-
-
-@dataclass(frozen=True)
-class Made:
-    """The merge's result: what is to be written, cut into chunks."""
-
-    layout: Layout
-    right: tuple[Chunk, ...]
-    left: tuple[Chunk, ...]
-    facts: Mapping[str, SourceFacts]
-    matched: tuple[Part, ...] = ()
-    pairs: int = 0
-
-
-@dataclass
-class SideSummary:
-    """Counts and totals of one side, from the rows as they were written."""
-
-    rows: int = 0
-    unmatched: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    keys: KeyFacts = field(default_factory=lambda: KeyFacts(0, 0))
-    unparsed: dict[str, int] = field(default_factory=dict)
-    ragged: int = 0
-    source: Totals = field(default_factory=Totals)
-    matched_totals: Totals = field(default_factory=Totals)
-    unmatched_totals: Totals = field(default_factory=Totals)
-
-
-@dataclass
-class Summary:
-    """All that the manifest tells of a run's rows."""
-
-    layout: Layout
-    pairs: int
-    parts: list[Part]
-    left: SideSummary
-    right: SideSummary
-
-
-def _keep(exchange: Exchange, name: str, value: object) -> None:
-    """Leave a value among the run's files for other steps, on whatever worker they run."""
-    path = exchange.scratch / name
-    written = partial(path)
-    written.write_bytes(exchange.seal(name, pickle.dumps(value)))
-    written.replace(path)
-
-
-def _kept(exchange: Exchange, name: str, kind: type[_T]) -> _T:
-    exchange.bring(name)
-    data = exchange.unseal(name, (exchange.scratch / name).read_bytes())
-    found = pickle.loads(data)  # noqa: S301 - the run's own file, in its private folder or sealed
-    assert isinstance(found, kind)
-    return found
 
 
 def stage(task: StageTask) -> Staged:
@@ -162,7 +57,7 @@ def with_relations(state: RunState, staged: Iterable[Staged]) -> RunState:
     rows = sum(relation.rows for relation in relations.values())
     buckets = max(state.buckets, math.ceil(rows / hot.MOST_ROWS))
     ready = dataclasses.replace(state, relations=relations, buckets=buckets)
-    _keep(state.exchange, _STATE, ready)
+    keep(state.exchange, _STATE, ready)
     return ready
 
 
@@ -213,7 +108,7 @@ def large_parts(state: RunState) -> list[FilePart]:
 
 def match_part(part: FilePart) -> Files:
     """Judge the candidates of one part of the larger side."""
-    state = _kept(part.exchange, _STATE, RunState)
+    state = kept(part.exchange, _STATE, RunState)
     sides = part.beside(state)
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         match_shard(connection, state.plan, sides, state.folder, part.number)
@@ -232,7 +127,7 @@ def countable_files(state: RunState) -> list[FilePart]:
 
 def count_keys_of(part: FilePart) -> tuple[str, hot.Counts]:
     """A file's frequent keys, with its side."""
-    state = _kept(part.exchange, _STATE, RunState)
+    state = kept(part.exchange, _STATE, RunState)
     least = hot.least_count(len(state.relations[part.rows.side].files))
     with engine.connect(state.folder, engine.engine_memory(state.memory), part.files()) as connection:
         return part.rows.side, frequent_keys(connection, state.plan, state.sides(), part.rows, least)
@@ -240,22 +135,22 @@ def count_keys_of(part: FilePart) -> tuple[str, hot.Counts]:
 
 def find_hot_keys(exchange: Exchange, counted: list[tuple[str, hot.Counts]]) -> RunState:
     """Leave the hot keys for those who spread the rows; gives the state on."""
-    state = _kept(exchange, _STATE, RunState)
-    _keep(exchange, _HOT, hot.hot_keys(counted, state.buckets))
+    state = kept(exchange, _STATE, RunState)
+    keep(exchange, _HOT, hot.hot_keys(counted, state.buckets))
     return state
 
 
 def keyed_rows(part: FilePart) -> Iterator[tuple[int, bytes]]:
     """One file's rows as (bucket, Arrow stream)."""
-    state = _kept(part.exchange, _STATE, RunState)
+    state = kept(part.exchange, _STATE, RunState)
     with engine.connect(state.folder, engine.engine_memory(state.memory), part.files()) as connection:
-        keys = _kept(part.exchange, _HOT, tuple)
+        keys = kept(part.exchange, _HOT, tuple)
         yield from split_batches(connection, state.plan, state.sides(), part.rows, state.buckets, keys)
 
 
 def match_bucket(exchange: Exchange, bucket: int, left: Iterable[bytes], right: Iterable[bytes]) -> Files:
     """Judge the candidates of one bucket; one that holds rows of one side only has none."""
-    state = _kept(exchange, _STATE, RunState)
+    state = kept(exchange, _STATE, RunState)
     tables = {LEFT: from_bytes(left), RIGHT: from_bytes(right)}
     if tables[LEFT] is None or tables[RIGHT] is None:
         return ()
@@ -267,7 +162,7 @@ def match_bucket(exchange: Exchange, bucket: int, left: Iterable[bytes], right: 
 
 def rows_for_sql(part: FilePart, number: int) -> Iterator[Batch]:
     """One file's rows as Beam SQL gets them for the statement of this number."""
-    state = _kept(part.exchange, _STATE, RunState)
+    state = kept(part.exchange, _STATE, RunState)
     progress.emit("progress", stage="matching", source=None, progress=0.0)
     with engine.connect(state.folder, engine.engine_memory(state.memory), part.files()) as found:
         yield from sql_rows(found, passes_of(state.plan)[number], state.sql[number], state.sides(), part.rows)
@@ -281,14 +176,14 @@ def keep_found(exchange: Exchange, place: int, pairs: Iterable[tuple[int, int]])
 
 def explainable_files(exchange: Exchange, shards: Iterable[Files]) -> list[FilePart]:
     """Both sides, file by file, once all pairs are kept."""
-    state = _kept(exchange, _STATE, RunState)
-    _keep(exchange, _PAIRED, tuple(chain.from_iterable(shards)))
+    state = kept(exchange, _STATE, RunState)
+    keep(exchange, _PAIRED, tuple(chain.from_iterable(shards)))
     return [part for side in (LEFT, RIGHT) for part in side_files(state, side)]
 
 
 def match_checked(exchange: Exchange, shards: Iterable[Files]) -> Files:
     """Judge all candidates of a statement that runs whole; the pairs that Beam SQL found are to be the same."""
-    state = _kept(exchange, _STATE, RunState)
+    state = kept(exchange, _STATE, RunState)
     found = match_local(state)
     exchange.bring(*chain.from_iterable(shards))
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
@@ -298,9 +193,9 @@ def match_checked(exchange: Exchange, shards: Iterable[Files]) -> Files:
 
 def explain_part(part: FilePart) -> Files:
     """Find the nearest candidates of a file's rows that are in no pair."""
-    state = _kept(part.exchange, _STATE, RunState)
+    state = kept(part.exchange, _STATE, RunState)
     side, sides = part.rows.side, part.beside(state)
-    part.exchange.bring(*_kept(part.exchange, _PAIRED, tuple))
+    part.exchange.bring(*kept(part.exchange, _PAIRED, tuple))
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         explain_rows(connection, state.plan, sides, side, state.folder, part.number)
     return (f"nearest_{side}-{part.number}.parquet",)
@@ -308,10 +203,10 @@ def explain_part(part: FilePart) -> Files:
 
 def merge(exchange: Exchange, shards: Iterable[Files]) -> Made:
     """Put together what the steps before have left, all of it, and cut what is to be written into chunks."""
-    state = _kept(exchange, _STATE, RunState)
+    state = kept(exchange, _STATE, RunState)
     sides = state.sides()
     general = state.plan.kind is PlanClass.GENERAL
-    found = _kept(exchange, _PAIRED, tuple) if state.sql and not general else ()
+    found = kept(exchange, _PAIRED, tuple) if state.sql and not general else ()
     exchange.bring(*found, *chain.from_iterable(shards))
     with engine.connect(state.folder, engine.engine_memory(state.memory), state.files()) as connection:
         pairs = 0 if general else merge_shards(connection, state.folder)
@@ -333,33 +228,33 @@ def merge(exchange: Exchange, shards: Iterable[Files]) -> Made:
         pairs = sum(p.rows for p in parts)
     progress.emit("pairs", matched_count=pairs, chunks=len(slices) + len(chunks))
     made = Made(layout, _numbered(chunks), _numbered(slices), facts, tuple(parts), pairs)
-    _keep(exchange, _MADE, made)
+    keep(exchange, _MADE, made)
     return made
 
 
 def route(exchange: Exchange, chunk: Chunk) -> Written:
     """Write a right chunk's unmatched rows and file the others."""
-    written = assembler(_kept(exchange, _MADE, Made).layout).route_right(chunk)
+    written = assembler(kept(exchange, _MADE, Made).layout).route_right(chunk)
     progress.emit("chunk", rows=written.rows)
     return written
 
 
 def left_slices(exchange: Exchange, routed: list[Written]) -> tuple[Chunk, ...]:
     """What is left to write once all right rows are filed."""
-    _keep(exchange, _ROUTED, routed)
-    return _kept(exchange, _MADE, Made).left
+    keep(exchange, _ROUTED, routed)
+    return kept(exchange, _MADE, Made).left
 
 
 def assemble(exchange: Exchange, chunk: Chunk) -> Written:
     """Write a left slice's unmatched rows and its pairs."""
-    written = assembler(_kept(exchange, _MADE, Made).layout).assemble_left(chunk)
+    written = assembler(kept(exchange, _MADE, Made).layout).assemble_left(chunk)
     progress.emit("chunk", rows=written.rows)
     return written
 
 
 def summarise(exchange: Exchange, left: list[Written]) -> Summary:
     """Add up what was written, and leave it for the driver to commit."""
-    state, made, right = _kept(exchange, _STATE, RunState), _kept(exchange, _MADE, Made), _kept(exchange, _ROUTED, list)
+    state, made, right = kept(exchange, _STATE, RunState), kept(exchange, _MADE, Made), kept(exchange, _ROUTED, list)
     summary = Summary(made.layout, made.pairs, list(made.matched), SideSummary(), SideSummary())
     for name, side, chunks in ((LEFT, summary.left, left), (RIGHT, summary.right, right)):
         side.keys = _key_facts(state, name, chunks)
@@ -372,13 +267,13 @@ def summarise(exchange: Exchange, left: list[Written]) -> Summary:
             side.unmatched_totals.add(written.unmatched)
             summary.parts.extend(written.parts)
     summary.parts.sort(key=lambda part: part.path)
-    _keep(exchange, _SUMMARY, summary)
+    keep(exchange, _SUMMARY, summary)
     return summary
 
 
 def read_summary(exchange: Exchange) -> Summary:
     """What ``summarise`` left."""
-    return _kept(exchange, _SUMMARY, Summary)
+    return kept(exchange, _SUMMARY, Summary)
 
 
 def _key_facts(state: RunState, side: str, chunks: Iterable[Written]) -> KeyFacts:

@@ -25,6 +25,7 @@ from pipelines import steps
 from pipelines.errors import translate
 from pipelines.options import RunRequest
 from pipelines.run import execute
+from pipelines.run_state import RunState
 
 SETS = ("matched", "unmatched_left", "unmatched_right")
 
@@ -107,14 +108,14 @@ def drive(recipe: dict[str, Any], output: Path, **options: Any) -> dict[str, Any
         return execute(request(recipe, output, **options))
 
 
-def _steps(state: steps.RunState, tasks: Sequence[Any]) -> None:
+def _steps(state: RunState, tasks: Sequence[Any]) -> None:
     try:
         _each_step(state, tasks)
     except Exception as error:
         raise translate(error) from error
 
 
-def _each_step(state: steps.RunState, tasks: Sequence[Any]) -> None:
+def _each_step(state: RunState, tasks: Sequence[Any]) -> None:
     # backwards, as workers may end in any order
     exchange = state.exchange
     state = steps.with_relations(state, [steps.stage(task) for task in reversed(tasks)])
@@ -124,11 +125,11 @@ def _each_step(state: steps.RunState, tasks: Sequence[Any]) -> None:
     steps.summarise(exchange, assembled)
 
 
-def _broadcast(state: steps.RunState) -> list[steps.Files]:
+def _broadcast(state: RunState) -> list[steps.Files]:
     return [steps.match_part(part) for part in steps.large_parts(state)]
 
 
-def _shuffle(state: steps.RunState) -> list[steps.Files]:
+def _shuffle(state: RunState) -> list[steps.Files]:
     counted = [steps.count_keys_of(part) for part in reversed(steps.countable_files(state))]
     state = steps.find_hot_keys(state.exchange, counted)
     buckets: dict[int, dict[str, list[bytes]]] = {}

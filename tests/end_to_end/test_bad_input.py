@@ -26,6 +26,7 @@ from psycopg2 import sql as pgsql
 from pipelines import steps
 from pipelines.launch import launch
 from pipelines.prepare import prepare
+from pipelines.run_state import Made
 from recipe import KallaError
 from tests.helpers import document, drive, request, source, write_csv, write_parquet
 from tests.servers import PostgresServer, free_port
@@ -261,6 +262,7 @@ _IN_NAMESPACE = """
 import json, pickle, subprocess, sys
 from pathlib import Path
 from pipelines import steps
+from pipelines.run_state import Made
 from pipelines.launch import launch
 from pipelines.prepare import prepare
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + sys.argv[2], "tmpfs", sys.argv[3]], check=True)
@@ -333,7 +335,7 @@ def test_source_changed_during_the_run(kind: str, tmp_path: Path, good: dict[str
         write_parquet(path, {"id": ["1", "2"]}, {"id": pa.string()})
     before = steps.merge
 
-    def and_someone_writes(*given: Any) -> steps.Made:
+    def and_someone_writes(*given: Any) -> Made:
         with path.open("ab") as file:
             file.write(b"3\n")
         return before(*given)

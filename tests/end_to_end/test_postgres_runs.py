@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from pipelines import steps
+from pipelines.run_state import RunState
 from tests.helpers import background, beam, document, drive, manifest, read_set, source
 from tests.servers import PostgresServer
 
@@ -69,7 +70,7 @@ def test_writers_during_the_run_change_nothing(
     assert apart[0] == apart[1]
     assert first["left_record_count"] == first["right_record_count"] > quiet["left_record_count"]
 
-    def write_once(state: steps.RunState, staged: Any) -> steps.RunState:
+    def write_once(state: RunState, staged: Any) -> RunState:
         run_database.execute(database, "DELETE FROM payments; UPDATE invoices SET amount = 0")
         return before(state, staged)
 
