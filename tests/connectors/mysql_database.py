@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors import connector_for
+from connectors import ConnectorError, connector_for
 from connectors.mysql.reader import MysqlConnector
 from recipe import Column, Kind, MysqlSource
 from tests.mysql_servers import MysqlServer
 
 READER = "kalla_reader"
+WRONG = "wr0ng-s3cret"
 SECRET = "s3cr3t/p@ss wörd%数"  # distinctive, and needing every kind of escaping
 
 _TYPES = {
@@ -70,3 +72,11 @@ def open_uri(uri: str) -> MysqlConnector:
     found = connector_for(MysqlSource(alias="books", uri=uri, primary_key=("id",)))
     assert isinstance(found, MysqlConnector)
     return found
+
+
+def check_form(error: ConnectorError) -> None:
+    """No secret in any form of the error, a hint, and nothing of the driver's behind it."""
+    texts = (str(error), repr(error), str(error.as_dict()), str(pickle.loads(pickle.dumps(error))))
+    assert not [text for text in texts if WRONG in text or SECRET in text or "s3cr3t" in text]
+    assert error.hint
+    assert error.__cause__ is None
