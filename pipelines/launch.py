@@ -94,26 +94,30 @@ def launch(
 
     ``on_event`` gets every progress event, in order, on this thread. The run's process, which ``on_start`` is told
     of, is killed when it exceeds the request's memory, when ``timeout`` seconds have passed, or when this process
-    dies.
+    dies. An exception here, a signal's too, ends the run and is passed on; an interrupt that comes after the commit is
+    too late, and the outcome is returned. A run that did not complete leaves nothing.
     """
     with tempfile.TemporaryDirectory(prefix="kalla-") as folder:
         paths = [Path(folder) / name for name in ("request.pickle", "outcome.json", "log.txt")]
         paths[0].write_bytes(pickle.dumps(request))
         with _started(paths, request.memory) as (watched, events):
-            on_start(watched.process.pid)
-            watcher = threading.Thread(target=_watch, args=(watched, timeout), daemon=True)
-            watcher.start()
             try:
+                on_start(watched.process.pid)
+                watcher = threading.Thread(target=_watch, args=(watched, timeout), daemon=True)
+                watcher.start()
                 for line in events:
                     on_event(json.loads(line))
                 watched.process.wait()
-            finally:
+            except BaseException as error:
+                _end_now(watched)
+                found = _left(request, paths[1])
+                if isinstance(error, Exception) or found is None or found["status"] != "completed":
+                    raise
+            else:
                 watched.stop.set()
-                if watched.process.poll() is None:
-                    watched.process.terminate()
-                    watched.process.wait()
-            watcher.join()
-        return _outcome(request, watched, paths[1], paths[2])
+                watcher.join()
+                found = _left(request, paths[1])
+        return _outcome(request, watched, found, paths[2])
 
 
 @contextlib.contextmanager
@@ -189,11 +193,28 @@ def anonymous_memory(pid: int) -> int:
     return total
 
 
-def _outcome(request: RunRequest, watched: Watched, path: Path, log: Path) -> dict[str, Any]:
+def _end_now(watched: Watched) -> None:
+    watched.stop.set()
+    if watched.process.poll() is None:
+        watched.process.terminate()
+        watched.process.wait()
+
+
+def _left(request: RunRequest, path: Path) -> dict[str, Any] | None:
+    """What a process that has ended says of its run, or, if it could not, its evidence. None where there is neither;
+    then nothing else is left."""
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found["status"] == "completed" or not watched.killed_for:
-            return {**found, "peak_memory": watched.peak}
+        return found
+    from pipelines.aftermath import clear, committed  # takes what reads evidence, and processes seldom end like this
+
+    clear(request)
+    return committed(request)
+
+
+def _outcome(request: RunRequest, watched: Watched, found: dict[str, Any] | None, log: Path) -> dict[str, Any]:
+    if found is not None and (found["status"] == "completed" or not watched.killed_for):
+        return {**found, "peak_memory": watched.peak}
     code, message, hint = _ending(watched)
     tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:]
     error = {"code": code, "message": f"{message} {hint}", "details": []}

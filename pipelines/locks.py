@@ -19,15 +19,18 @@ def lock(folder: Path) -> int:
     return fd
 
 
-def remove_unlocked(parent: Path, pattern: str) -> None:
-    """Delete the folders of this pattern that dead processes have left; those of living ones stay."""
+def remove_unlocked(parent: Path, pattern: str, patience: float = _JUST_MADE_SECONDS) -> None:
+    """Delete the folders of this pattern that dead processes have left; those of living ones stay.
+
+    A folder without a lock may belong to a process that is between mkdir and lock: it gets ``patience`` seconds.
+    """
     for folder in parent.glob(pattern):
         try:
             fd = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
         except PermissionError:  # somebody else's
             continue
         except OSError:
-            if not _just_made(folder):
+            if not _younger(folder, patience):
                 shutil.rmtree(folder, ignore_errors=True)
             continue
         try:
@@ -40,9 +43,8 @@ def remove_unlocked(parent: Path, pattern: str) -> None:
             os.close(fd)
 
 
-def _just_made(folder: Path) -> bool:
-    """A folder without a lock may belong to a process that is between mkdir and lock: give it a minute."""
+def _younger(folder: Path, seconds: float) -> bool:
     try:
-        return time.time() - folder.stat().st_mtime < _JUST_MADE_SECONDS
+        return time.time() - folder.stat().st_mtime < seconds
     except FileNotFoundError:
         return True

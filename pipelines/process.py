@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
         import pyarrow as pa
 
         from pipelines.errors import translate
-        from pipelines.run import execute, failure
+        from pipelines.outcome import failed
+        from pipelines.run import execute
     gc.freeze()  # what was loaded stays: no collection need look at it
     if request.memory < _AMPLE_MEMORY:
         # The usual allocator is a little faster, but keeps what was freed: 300 MiB in a large run.
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     try:
         document = execute(request)
     except Exception as error:  # noqa: BLE001 - whatever happened becomes the outcome, the only way out of here
-        document = failure(request.run_id, translate(error), traceback.format_exc())
+        document = failed(request.run_id, translate(error), traceback.format_exc())
     _write_outcome(outcome_path, document)
     return 0 if document["status"] == "completed" else 1
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import Connector, Snapshot
-from pipelines import engine, progress
+from pipelines import engine, outcome, progress
 from pipelines.beam_sql.service import sql_failure, sql_service
 from pipelines.errors import recorded_failure
 from pipelines.exchange import Exchange, SharedFolders
@@ -79,7 +79,7 @@ def _execute(request: RunRequest, runner: Choice | None = None) -> dict[str, Any
         document = _manifest(request, prepared, snapshots, state, summary, started)
         write_manifest(work.evidence, document)
         work.commit(request.overwrite)
-    return outcome(request, document, output.shown, time.time() - started)
+    return outcome.completed(document, output.shown, time.time() - started)
 
 
 def _exchange(request: RunRequest, prepared: Prepared, work: WorkDir) -> contextlib.AbstractContextManager[Exchange]:
@@ -221,27 +221,6 @@ def _manifest(
         request.run_id, prepared.recipe, facts, prepared.plan, prepared.run_plan, summary, summary.parts,
         [*prepared.warnings, *run_warnings(facts, summary)], times,
     )  # fmt: skip
-
-
-def outcome(request: RunRequest, document: dict[str, Any], output: str, seconds: float) -> dict[str, Any]:
-    """What a launcher learns of a completed run."""
-    return {
-        "run_id": request.run_id,
-        "status": "completed",
-        **document["counts"],
-        "reasons": document["reasons"],
-        "control_totals": document["control_totals"],
-        "warnings": document["warnings"],
-        "evidence": output,
-        "strategy": document["plan"]["strategy"],
-        "engine": document["plan"]["engine"],
-        "runner": document["plan"]["runner"],
-        "seconds": round(seconds, 3),
-    }
-
-
-def failure(request_id: str, error: KallaError, trace: str) -> dict[str, Any]:
-    return {"run_id": request_id, "status": "failed", "error": error.as_dict(), "trace": trace}
 
 
 def _iso(seconds: float) -> str:

@@ -81,11 +81,11 @@ class WorkDir:
                 code="run.output_denied",
                 hint="Choose a folder you may write to.",
             ) from error
-        self._locks.append(lock(self.path))
-        self.evidence.mkdir()
-        for name in SETS:
-            (self.evidence / name).mkdir()
         try:
+            self._locks.append(lock(self.path))
+            self.evidence.mkdir()
+            for name in SETS:
+                (self.evidence / name).mkdir()
             self._make_scratch()
         except BaseException:
             self.__exit__()
@@ -122,7 +122,9 @@ class WorkDir:
             gone = folder.with_name(f"{folder.name}.gone")
             with contextlib.suppress(OSError):
                 os.rename(folder, gone)  # first, so that a worker which is still at work finds no place to leave more
-            shutil.rmtree(gone, ignore_errors=True)
+            # Twice: a file that was just being made as the folder moved may come up behind the first sweep.
+            for left in (gone, gone, folder):
+                shutil.rmtree(left, ignore_errors=True)
         while self._locks:
             os.close(self._locks.pop())
 
@@ -166,14 +168,24 @@ class WorkDir:
         _sync(self.output.parent)
 
 
-def remove_abandoned(output: Path) -> None:
-    """Delete what crashed runs for the same output left behind; folders of living runs are locked and stay."""
-    remove_unlocked(output.parent, f".{glob_escape(output.name)}.kalla-*")
+def remove_abandoned(output: Path, gone: str | None = None) -> None:
+    """Delete what crashed runs for the same output left behind; folders of living runs are locked and stay.
+
+    ``gone`` is the id of a run whose process is known to have ended: its folders go even where it had not yet come to
+    lock them.
+    """
+    _remove(output.parent, f".{glob_escape(output.name)}.kalla-", gone)
 
 
-def remove_abandoned_scratch(staging: Path) -> None:
+def remove_abandoned_scratch(staging: Path, gone: str | None = None) -> None:
     """The same for the scratch data of any run in a staging folder."""
-    remove_unlocked(staging, f"{ASIDE}*")
+    _remove(staging, ASIDE, gone)
+
+
+def _remove(parent: Path, start: str, gone: str | None) -> None:
+    remove_unlocked(parent, f"{start}*")
+    if gone is not None:
+        remove_unlocked(parent, f"{start}{glob_escape(gone)}.*", patience=0)
 
 
 def _exchange(new: Path, old: Path) -> None:

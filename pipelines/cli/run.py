@@ -68,7 +68,8 @@ def run(recipe: str, output: str | None, sets: tuple[tuple[str, str], ...], as_j
     if "://" in (options["staging"] or ""):
         options |= {"staging": None, "exchange": options["staging"]}
     request = RunRequest(recipe=recipe, output=folder, run_id=str(uuid.uuid4()), sources=addresses(sets), **options)
-    outcome = _launched(request, show=not as_json)
+    with _progress(show=not as_json) as on_event:
+        outcome = launch(request, on_event, on_start=lambda pid: None if as_json else _load_report())
     if outcome["status"] != "completed":
         raise failure(outcome, debug)
     from pipelines.cli.console import out, print_json
@@ -87,18 +88,6 @@ def _default_output(recipe: str) -> str:
     return str(Path(_DEFAULT_FOLDER, load_recipe(recipe)[0].recipe_id))
 
 
-def _launched(request: RunRequest, show: bool) -> dict[str, Any]:
-    completed = False
-    try:
-        with _progress(show) as on_event:
-            outcome = launch(request, on_event, on_start=lambda pid: _load_report() if show else None)
-        completed = outcome["status"] == "completed"
-        return outcome
-    finally:
-        if not completed:
-            _clear(request)
-
-
 def _progress(show: bool) -> contextlib.AbstractContextManager[Callable[[Event], None]]:
     """A progress bar for a terminal; drawing takes a library that nobody else waits for."""
     if not (show and sys.stderr.isatty()):
@@ -111,24 +100,6 @@ def _progress(show: bool) -> contextlib.AbstractContextManager[Callable[[Event],
 def _load_report() -> None:
     """Load what shows the result while the run's process works."""
     threading.Thread(target=importlib.import_module, args=("pipelines.cli.report",), daemon=True).start()
-
-
-def _clear(request: RunRequest) -> None:
-    """A run that was killed could not remove its own folders."""
-    from pipelines.outputs import local_place
-    from pipelines.workdir import remove_abandoned, remove_abandoned_scratch
-
-    place = local_place(request.output, request.staging)
-    if place.parent.is_dir():
-        remove_abandoned(place)
-    if request.staging is not None and (staging := Path(request.staging)).is_dir():
-        remove_abandoned_scratch(staging)
-    if request.exchange is not None and request.runner != "direct":
-        from connectors import ConnectorError
-        from pipelines.stored_exchange import remove_abandoned_objects
-
-        with contextlib.suppress(ConnectorError):  # the error that ended the run is what matters
-            remove_abandoned_objects(request.exchange, request.run_id)
 
 
 def failure(outcome: dict[str, Any], debug: bool) -> Failed:

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -58,6 +60,57 @@ def test_a_killed_run_says_so(tmp_path: Path) -> None:
     outcome = launch(request(tmp_path), on_start=lambda pid: os.kill(pid, signal.SIGKILL))
     assert outcome["error"]["code"] == "run.killed"
     assert "SIGKILL" in outcome["error"]["message"]
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _interrupt(pid: int) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_was_killed_leaves_no_folder_not_even_one_it_had_not_come_to_lock(tmp_path: Path) -> None:
+    given = request(tmp_path, staging=str(tmp_path / "staging"))
+    for folder in (f".out.kalla-{given.run_id}.0badcafe", f"staging/kalla-scratch-{given.run_id}.0badcafe"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert launch(given, on_start=_kill)["error"]["code"] == "run.killed"
+    assert [path.name for path in tmp_path.rglob("*")] == ["staging"]
+
+
+def test_an_interrupted_run_leaves_nothing_and_the_interrupt_is_passed_on(tmp_path: Path) -> None:
+    given = request(tmp_path)
+    (tmp_path / f".out.kalla-{given.run_id}.0badcafe").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        launch(given, on_start=_interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [_kill, _interrupt])
+def test_a_run_that_had_committed_when_its_process_was_ended_is_completed(
+    tmp_path: Path, ending: Callable[[int], None]
+) -> None:
+    first = launch(request(tmp_path))
+    found = launch(request(tmp_path, overwrite=True), on_start=ending)  # its evidence is there, its outcome is not
+    apart = ("seconds", "peak_memory")
+    assert {k: v for k, v in found.items() if k not in apart} == {k: v for k, v in first.items() if k not in apart}
+    assert 0 < found["seconds"] <= first["seconds"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_evidence_of_another_run_makes_no_run_completed(tmp_path: Path) -> None:
+    assert launch(request(tmp_path))["status"] == "completed"
+    other = replace(request(tmp_path, overwrite=True), run_id="00000000-0000-4000-8000-000000000001")
+    assert launch(other, on_start=_kill)["error"]["code"] == "run.killed"
+
+
+def test_an_error_of_the_launcher_is_passed_on_and_ends_the_run(tmp_path: Path) -> None:
+    def fail(pid: int) -> None:
+        raise RuntimeError("ours")
+
+    assert launch(request(tmp_path))["status"] == "completed"
+    with pytest.raises(RuntimeError, match="ours"):
+        launch(request(tmp_path, overwrite=True), on_start=fail)
 
 
 def test_a_run_dies_with_its_launcher(tmp_path: Path) -> None:

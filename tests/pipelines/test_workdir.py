@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import locks
+from pipelines import locks, workdir
 from pipelines.errors import OutputRefused
 from pipelines.workdir import MANIFEST, SETS, WorkDir, check_output, remove_abandoned, remove_abandoned_scratch
 from tests.helpers import background
@@ -133,6 +134,18 @@ def test_what_a_crash_left_is_removed_and_what_lives_stays(tmp_path: Path, monke
         assert not unlocked.exists()
 
 
+def test_a_run_that_is_known_to_be_over_waits_for_no_lock(tmp_path: Path) -> None:
+    folders = [tmp_path / f".out.kalla-{name}" for name in ("a*.1", "a*.2", "ab.1", "b.1")]
+    for folder in folders:
+        folder.mkdir()
+    held = locks.lock(folders[1])
+    remove_abandoned(tmp_path / "out", gone="a*")
+    assert [folder.exists() for folder in folders] == [False, True, True, True]
+    os.close(held)
+    remove_abandoned(tmp_path / "out", gone="a*")
+    assert not folders[1].exists()
+
+
 def test_scratch_data_may_lie_elsewhere_and_the_commit_is_still_one_rename(tmp_path: Path) -> None:
     output, staging = tmp_path / "here" / "out", tmp_path / "there" / "fast"
     with WorkDir(output, "one", staging) as work:
@@ -143,6 +156,16 @@ def test_scratch_data_may_lie_elsewhere_and_the_commit_is_still_one_rename(tmp_p
         work.commit(overwrite=False)
     assert (output / MANIFEST).read_text() == "1"
     assert list(staging.iterdir()) == hidden(output.parent) == []
+
+
+def test_a_folder_that_cannot_be_filled_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(workdir, "lock", full)
+    with pytest.raises(OSError, match="No space"), WorkDir(tmp_path / "out", "one"):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failure_leaves_nothing_in_the_staging_folder(tmp_path: Path) -> None:
