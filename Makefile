@@ -52,6 +52,7 @@ servers: $(STAMP) ## build or fetch the servers that tests need, outside the tre
 	$(BIN)/python -m tests.object_servers
 	$(BIN)/python -m tests.search_servers
 	$(BIN)/python -m tests.mysql_servers
+	$(BIN)/python -m tests.other_versions
 
 lint: $(STAMP) ## style and formatting
 	$(BIN)/ruff check .

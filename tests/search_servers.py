@@ -26,12 +26,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tests import maven
 from tests.servers import free_port
 
 _HERE = Path(__file__).parent / "opensearch"
-_CACHE = Path.home() / ".cache" / "kalla"
 _LEAST_JAVA = 21
-_ATTEMPTS = 3
 _NUMBERS = itertools.count(1)
 _NODES: list[subprocess.Popen[bytes]] = []  # held until this process ends: the node outlives its fixture
 
@@ -54,25 +53,7 @@ def node_jars() -> Path:
     """The folder with the node's jars: in the cache outside the tree, or fetched once. Raises RuntimeError."""
     pom = _HERE / "pom.xml"
     version = re.findall(r"<version>([\d.]{3,})</version>", pom.read_text())[0]
-    jars = _CACHE / f"opensearch-{version}"
-    if jars.exists():
-        return jars
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise RuntimeError("No OpenSearch for tests: install Maven to fetch it.")
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, _ATTEMPTS + 1):
-        with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:  # another process may be fetching them too
-            shutil.copy(pom, scratch)
-            arguments = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={scratch}/jars"]
-            done = subprocess.run(arguments, cwd=scratch, capture_output=True, text=True, timeout=600, check=False)
-            if done.returncode == 0:
-                with contextlib.suppress(OSError):  # the other process was faster
-                    os.replace(Path(scratch) / "jars", jars)
-                return jars
-        if attempt < _ATTEMPTS:
-            time.sleep(5 * attempt)
-    raise RuntimeError(f"Maven did not fetch OpenSearch: {(done.stdout or done.stderr)[-1000:]}")
+    return maven.jars(f"opensearch-{version}", pom.read_text(), "OpenSearch")
 
 
 @dataclass

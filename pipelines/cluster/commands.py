@@ -196,6 +196,7 @@ def spark_job_server(
         f"-Dspark.driver.bindAddress={bind}",
         "-Dspark.ui.enabled=false",
         "-Dspark.task.maxFailures=4",
+        "-Dspark.extraListeners=org.kalla.spark.VersionCheck",
     ]
     arguments = [
         f"--spark-master-url={master}",

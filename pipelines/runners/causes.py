@@ -39,6 +39,12 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "Start both from the same jars (`make java`).",
     ),
     (
+        re.compile(r"Executors run Spark [\d.]+\d and the job server Spark [\d.]+\d\."),  # VersionCheck's word
+        "run.cluster_version",
+        r"\g<0>",
+        "Point the job server at a Spark of its own version.",
+    ),
+    (
         re.compile(r"RestClientException|Failed to submit JobGraph|Could not connect to .*rest|Connection refused"),
         "run.cluster_unreachable",
         "The job server cannot reach the cluster's master.",
@@ -82,8 +88,8 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
 def cause(text: str) -> PipelineError | None:
     """The error behind a cluster's message; None for one that is not in the table."""
     for pattern, code, message, hint in _CAUSES:
-        if pattern.search(text):
-            return PipelineError(message, code=code, hint=hint)
+        if found := pattern.search(text):
+            return PipelineError(found.expand(message), code=code, hint=hint)
     return None
 
 

@@ -107,7 +107,7 @@ def the_master_is_away_or_lacks_a_jar(ground: Ground) -> None:
     """A job server whose Flink is not there, and then one without Beam's jars."""
     port, artifacts, rest, processes = free_port(), free_port(), free_port(), ground.found.processes
     folder = ground.folder / "astray"
-    configuration = _configured(folder, rest)
+    configuration = configured(folder, rest)
     server = commands.flink_job_server(f"{HOST}:{rest}", configuration, folder / "artifacts", port, artifacts)
     processes.start("jobserver-astray", server)
     processes.wait_for("jobserver-astray", lambda: listening(HOST, port), 120)
@@ -150,7 +150,8 @@ def _make_bare_home(home: Path, bare: Path) -> None:
             (bare / "jars" / jar.name).symlink_to(jar)
 
 
-def _configured(folder: Path, rest: int) -> Path:
+def configured(folder: Path, rest: int) -> Path:
+    """Flink's configuration folder, for a JobManager with this port of its web page."""
     folder.mkdir()
     place = FlinkPlace(HOST, free_port(), rest)
     (folder / "flink-conf.yaml").write_text(commands.flink_configuration(place, folder), encoding="utf-8")

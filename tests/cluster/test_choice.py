@@ -176,6 +176,10 @@ def test_the_pool_takes_what_fits_and_nothing_else(tmp_path: Path) -> None:
             "java.lang.ClassCastException: cannot assign instance of java.lang.invoke.SerializedLambda to field x.f",
             "run.cluster_version",
         ),
+        (
+            "SparkException: Job 0 cancelled Executors run Spark 3.4.4 and the job server Spark 3.5.9.",
+            "run.cluster_version",
+        ),
         ("RuntimeError: OSError: [Errno 28] No space left on device [while running 'StageSplits']", "run.disk_full"),
         ("java.lang.IllegalStateException: call already cancelled", "run.worker_lost"),
         ("java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.", "run.worker_lost"),

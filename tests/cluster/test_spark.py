@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import faults, scenarios, setups
+from tests.cluster import faults, scenarios, setups, versions
 from tests.cluster.scenarios import Ground
 from tests.clusters import cluster, needs_java
 
@@ -27,6 +27,7 @@ def test_runs_on_spark(tmp_path: Path, subtests: pytest.Subtests) -> None:
             setups.a_cluster_of_another_kind_is_named,
             setups.the_master_is_away_by_its_address,
             setups.the_spark_master_is_away_or_its_workers_lack_a_jar,
+            versions.the_spark_is_of_another_version,
             faults.a_bad_record_is_told_at_once,
             faults.a_run_is_cancelled,
             faults.a_worker_straggles,
