@@ -40,6 +40,7 @@ Event = dict[str, Any]
 _WATCH_SECONDS = 0.1
 END_SECONDS = 15.0  # what a process that is asked to end gets, to stop its job on a cluster
 _LOG_TAIL = 4000
+NOTHING_COMMITTED, EVIDENCE_THERE = "nothing was committed", "the run had committed its evidence"  # notes
 # Secrets of app and runner, which launch runs: no run needs them, and what runs read is not to be trusted.
 _NOT_FOR_RUNS = {
     "ANTHROPIC_API_KEY",
@@ -94,8 +95,8 @@ def launch(
 
     ``on_event`` gets every progress event, in order, on this thread. The run's process, which ``on_start`` is told
     of, is killed when it exceeds the request's memory, when ``timeout`` seconds have passed, or when this process
-    dies. An exception here, a signal's too, ends the run and is passed on; an interrupt that comes after the commit is
-    too late, and the outcome is returned. A run that did not complete leaves nothing.
+    dies. An exception here, a signal's too, ends the run and is passed on, with a note on what has been committed. A
+    run that did not complete leaves nothing.
     """
     with tempfile.TemporaryDirectory(prefix="kalla-") as folder:
         paths = [Path(folder) / name for name in ("request.pickle", "outcome.json", "log.txt")]
@@ -111,8 +112,8 @@ def launch(
             except BaseException as error:
                 _end_now(watched)
                 found = _left(request, paths[1])
-                if isinstance(error, Exception) or found is None or found["status"] != "completed":
-                    raise
+                error.add_note(EVIDENCE_THERE if found and found["status"] == "completed" else NOTHING_COMMITTED)
+                raise
             else:
                 watched.stop.set()
                 watcher.join()
@@ -195,21 +196,26 @@ def anonymous_memory(pid: int) -> int:
 
 def _end_now(watched: Watched) -> None:
     watched.stop.set()
-    if watched.process.poll() is None:
+    try:
         watched.process.terminate()
+        watched.process.wait()
+    except BaseException:  # noqa: BLE001 - a second signal asks to hurry, and the first is passed on
+        watched.process.kill()
         watched.process.wait()
 
 
 def _left(request: RunRequest, path: Path) -> dict[str, Any] | None:
-    """What a process that has ended says of its run, or, if it could not, its evidence. None where there is neither;
-    then nothing else is left."""
-    if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """What a process that has ended says of its run, or, if it could not, its evidence. None where there is neither.
+
+    Nothing else stays: what the process could not remove, and what workers on a cluster sent after it had.
+    """
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if found is not None and (found["status"] == "completed" or request.runner == "direct"):
         return found
-    from pipelines.aftermath import clear, committed  # takes what reads evidence, and processes seldom end like this
+    from pipelines.aftermath import clear, committed  # takes what reads evidence, and seldom is there a need
 
     clear(request)
-    return committed(request)
+    return found or committed(request)
 
 
 def _outcome(request: RunRequest, watched: Watched, found: dict[str, Any] | None, log: Path) -> dict[str, Any]:

@@ -45,6 +45,6 @@ def remove_unlocked(parent: Path, pattern: str, patience: float = _JUST_MADE_SEC
 
 def _younger(folder: Path, seconds: float) -> bool:
     try:
-        return time.time() - folder.stat().st_mtime < seconds
+        return seconds > 0 and time.time() - folder.stat().st_mtime < seconds
     except FileNotFoundError:
         return True

@@ -114,7 +114,7 @@ class _StoredWorkDir(WorkDir):
 
 def claim(folder: ObjectFolder, run_id: str) -> None:
     """Keep other runs from sending their parts to the same place. Raises OutputRefused."""
-    text = json.dumps({"run_id": run_id}).encode()
+    text = _claim_of(run_id)
     try:
         folder.put(_CLAIM, text, absent=True)
         return
@@ -129,6 +129,16 @@ def claim(folder: ObjectFolder, run_id: str) -> None:
             hint=f"Choose another folder; or delete {_CLAIM} there if that run is gone.",
         )
     folder.put(_CLAIM, text)
+
+
+def release(folder: ObjectFolder, run_id: str) -> None:
+    """Take back the claim of a run that is gone, so that the next need not wait for it. Raises ConnectorError."""
+    if _CLAIM in folder.names() and folder.read(_CLAIM, 1 << 10) == _claim_of(run_id):
+        folder.delete(_CLAIM)
+
+
+def _claim_of(run_id: str) -> bytes:
+    return json.dumps({"run_id": run_id}).encode()
 
 
 def _check_sizes(folder: ObjectFolder, parts: dict[str, Path]) -> None:

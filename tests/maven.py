@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -38,11 +37,23 @@ def jars(name: str, pom: str, what: str) -> Path:
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:  # another process may be fetching them too
             (Path(scratch) / "pom.xml").write_text(pom, encoding="utf-8")
             arguments = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={scratch}/jars"]
-            done = subprocess.run(arguments, cwd=scratch, capture_output=True, text=True, timeout=600, check=False)
-            if done.returncode == 0:
-                with contextlib.suppress(OSError):  # the other process was faster
+            why = _run(arguments, scratch)
+            if not why:
+                try:
                     os.replace(Path(scratch) / "jars", found)
+                except OSError:
+                    if not found.exists():  # else the other process was faster
+                        raise
                 return found
         if attempt < _ATTEMPTS:
             time.sleep(5 * attempt)
-    raise RuntimeError(f"Maven did not fetch {what}: {(done.stdout or done.stderr)[-1000:]}")
+    raise RuntimeError(f"Maven did not fetch {what}: {why}")
+
+
+def _run(arguments: list[str], folder: str) -> str:
+    """What went wrong, if anything."""
+    try:
+        done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return "it took five minutes"
+    return (done.stdout or done.stderr or "it gave no reason")[-1000:] if done.returncode else ""

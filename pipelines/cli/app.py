@@ -108,10 +108,10 @@ def call(arguments: list[str]) -> int:
         return _usage(error, as_json)
     except Failed as error:
         return _failed(error.code, error.message, error.document, error.trace, as_json)
-    except (click.Abort, KeyboardInterrupt):
-        return _ended("run.interrupted", "Interrupted; nothing was committed.", INTERRUPTED, as_json)
-    except Terminated:
-        return _ended("run.terminated", "Asked to end; nothing was committed.", TERMINATED, as_json)
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _ended("run.interrupted", _noted("Interrupted", error.__cause__ or error), INTERRUPTED, as_json)
+    except Terminated as error:
+        return _ended("run.terminated", _noted("Asked to end", error), TERMINATED, as_json)
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; flushing at the end would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -138,6 +138,11 @@ def _usage(error: click.ClickException, as_json: bool) -> int:
 
 def _failure(code: str, message: str, details: list[Any]) -> dict[str, Any]:
     return {"status": "failed", "error": {"code": code, "message": message, "details": details}}
+
+
+def _noted(what: str, error: BaseException) -> str:
+    """With what is known of the run that was ended."""
+    return "; ".join([what, *getattr(error, "__notes__", ())]) + "."
 
 
 def _ended(code: str, message: str, status: int, as_json: bool) -> int:

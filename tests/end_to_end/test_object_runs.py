@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import ConnectorError, ObjectFolder, bucket_of
+from pipelines.aftermath import clear
 from pipelines.errors import EvidenceError, OutputRefused
 from pipelines.evidence import SETS, Evidence, PartCache, Query, browse, export, replay, summary, verify
+from pipelines.options import RunRequest
 from pipelines.outputs import claim, output_of
 from tests.helpers import beam, document, drive, read_set, source, write_parquet
 from tests.object_servers import GcsServer, S3Server, line_to
@@ -195,6 +197,10 @@ def test_two_runs_do_not_mix(place: str) -> None:
     with pytest.raises(OutputRefused, match="Another run is writing"):
         claim(folder, "two")
     assert json.loads(folder.read("writing.json", 100)) == {"run_id": "one"}
+    clear(RunRequest(recipe(place), f"{place}/out", "two"))
+    assert list(folder.names()) == ["writing.json"]
+    clear(RunRequest(recipe(place), f"{place}/out", "one"))  # its process is gone
+    claim(folder, "two")
 
 
 def test_damaged_and_missing_parts_in_a_store(place: str, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pipelines import progress
-from pipelines.launch import anonymous_memory, launch
+from pipelines.launch import EVIDENCE_THERE, NOTHING_COMMITTED, anonymous_memory, launch
 from pipelines.options import RunRequest
 
 SAMPLE = Path(__file__).parent.parent.parent / "docs" / "sample" / "invoice-payment-match.json"
@@ -81,21 +80,36 @@ def test_a_run_that_was_killed_leaves_no_folder_not_even_one_it_had_not_come_to_
 def test_an_interrupted_run_leaves_nothing_and_the_interrupt_is_passed_on(tmp_path: Path) -> None:
     given = request(tmp_path)
     (tmp_path / f".out.kalla-{given.run_id}.0badcafe").mkdir()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         launch(given, on_start=_interrupt)
+    assert caught.value.__notes__ == [NOTHING_COMMITTED]
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ending", [_kill, _interrupt])
-def test_a_run_that_had_committed_when_its_process_was_ended_is_completed(
-    tmp_path: Path, ending: Callable[[int], None]
-) -> None:
+def test_a_run_that_had_committed_when_its_process_was_ended_is_completed(tmp_path: Path) -> None:
     first = launch(request(tmp_path))
-    found = launch(request(tmp_path, overwrite=True), on_start=ending)  # its evidence is there, its outcome is not
+    found = launch(request(tmp_path, overwrite=True), on_start=_kill)  # its evidence is there, its outcome is not
     apart = ("seconds", "peak_memory")
     assert {k: v for k, v in found.items() if k not in apart} == {k: v for k, v in first.items() if k not in apart}
     assert 0 < found["seconds"] <= first["seconds"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupt_after_the_commit_tells_of_the_evidence(tmp_path: Path) -> None:
+    assert launch(request(tmp_path))["status"] == "completed"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        launch(request(tmp_path, overwrite=True), on_start=_interrupt)
+    assert caught.value.__notes__ == [EVIDENCE_THERE]
+
+
+@pytest.mark.parametrize("text", ['{"manifest_version": 3}', '{"run_id": "0000', "[]", "\xff"])
+def test_another_program_s_manifest_hides_no_ending(tmp_path: Path, text: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text(text, encoding="latin-1")
+    assert launch(request(tmp_path), on_start=_kill)["error"]["code"] == "run.killed"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        launch(request(tmp_path), on_start=_interrupt)
+    assert caught.value.__notes__ == [NOTHING_COMMITTED]
 
 
 def test_evidence_of_another_run_makes_no_run_completed(tmp_path: Path) -> None:
@@ -105,12 +119,15 @@ def test_evidence_of_another_run_makes_no_run_completed(tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_launcher_is_passed_on_and_ends_the_run(tmp_path: Path) -> None:
+    started: list[int] = []
+
     def fail(pid: int) -> None:
+        started.append(pid)
         raise RuntimeError("ours")
 
-    assert launch(request(tmp_path))["status"] == "completed"
     with pytest.raises(RuntimeError, match="ours"):
-        launch(request(tmp_path, overwrite=True), on_start=fail)
+        launch(request(tmp_path), on_start=fail)
+    assert _state(started[0]) == "Z"
 
 
 def test_a_run_dies_with_its_launcher(tmp_path: Path) -> None:

@@ -167,6 +167,8 @@ def test_an_interrupt_ends_cleanly(tmp_path: Path, sent: signal.Signals, status:
         process.send_signal(sent)
     out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
-    assert json.loads(out)["error"]["code"] == code and json.loads(out)["status"] == "cancelled"
+    error = json.loads(out)["error"]
+    assert error["code"] == code and json.loads(out)["status"] == "cancelled"
+    assert error["message"].endswith("; nothing was committed.")
     assert "Traceback" not in err
     assert list(work.iterdir()) == []

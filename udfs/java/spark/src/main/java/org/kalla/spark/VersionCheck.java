@@ -7,13 +7,16 @@ import java.net.URLConnection;
 import java.nio.charset.StandardCharsets;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.spark.SparkContext;
+import org.apache.spark.SparkContext$;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.SparkListenerJobStart;
+import scala.Option;
 import scala.collection.JavaConverters;
 
 /**
@@ -26,7 +29,10 @@ import scala.collection.JavaConverters;
  */
 public final class VersionCheck extends SparkListener {
   private static final Pattern VERSION = Pattern.compile("class=\"version\"[^>]*>\\s*(([0-9]+\\.[0-9]+)[0-9.]*)");
+  private static final String OWN = org.apache.spark.package$.MODULE$.SPARK_VERSION();
   private static final int PATIENCE_MILLIS = 3000;
+  private static final int TRIES = 10;
+  private static final long PAUSE_NANOS = 1_000_000_000L;
   private static final int MOST_BYTES = 1 << 20;
 
   private final Set<Integer> running = ConcurrentHashMap.newKeySet();
@@ -61,29 +67,33 @@ public final class VersionCheck extends SparkListener {
 
   private void judge(URI page) {
     Matcher found = VERSION.matcher(text(page));
-    String own = SparkContext.getOrCreate().version();
-    if (found.find() && !own.startsWith(found.group(2) + ".")) {
-      refusal = "Executors run Spark " + found.group(1) + " and the job server Spark " + own + ".";
+    if (found.find() && !OWN.startsWith(found.group(2) + ".")) {
+      refusal = "Executors run Spark " + found.group(1) + " and the job server Spark " + OWN + ".";
       endRefused();
     }
   }
 
   private void endRefused() {
-    if (refusal != null) {
-      running.forEach(job -> SparkContext.getOrCreate().cancelJob(job, refusal));
+    Option<SparkContext> context = SparkContext$.MODULE$.getActive();
+    if (refusal != null && context.isDefined()) {
+      running.forEach(job -> context.get().cancelJob(job, refusal));
     }
   }
 
+  /** The page, or nothing where nobody shows one. A worker that is busy starting its executors may need some tries. */
   private static String text(URI page) {
-    try {
-      URLConnection connection = page.toURL().openConnection();
-      connection.setConnectTimeout(PATIENCE_MILLIS);
-      connection.setReadTimeout(PATIENCE_MILLIS);
-      try (InputStream body = connection.getInputStream()) {
-        return new String(body.readNBytes(MOST_BYTES), StandardCharsets.UTF_8);
+    for (int attempt = 0; attempt < TRIES; attempt++) {
+      try {
+        URLConnection connection = page.toURL().openConnection();
+        connection.setConnectTimeout(PATIENCE_MILLIS);
+        connection.setReadTimeout(PATIENCE_MILLIS);
+        try (InputStream body = connection.getInputStream()) {
+          return new String(body.readNBytes(MOST_BYTES), StandardCharsets.UTF_8);
+        }
+      } catch (IOException | IllegalArgumentException again) {
+        LockSupport.parkNanos(PAUSE_NANOS);
       }
-    } catch (IOException | IllegalArgumentException nobody) {
-      return "";
     }
+    return "";
   }
 }
