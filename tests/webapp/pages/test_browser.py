@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,16 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def address(app: Flask) -> Iterator[str]:
     """The app, served to this machine."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+
+    def served(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        """Werkzeug's server leaves a file open where the browser hangs up while it is sent."""
+        found = app(environ, start)
+        if not environ["PATH_INFO"].startswith("/assets/"):
+            return found
+        with contextlib.closing(found):  # type: ignore[type-var]
+            return [b"".join(found)]
+
+    server = make_server("127.0.0.1", 0, served, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
