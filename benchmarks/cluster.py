@@ -75,7 +75,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
-def scenario(arguments: argparse.Namespace, cluster: LocalCluster, staging: str, rows: int) -> dict[str, list[Turn]]:
+def scenario(arguments: argparse.Namespace, cluster: LocalCluster, exchange: str, rows: int) -> dict[str, list[Turn]]:
     """The turns of every way; the first turn, which warms page cache and processes, does not count."""
     folder = arguments.data.absolute() / f"parquet-{rows}"
     make_data(folder, rows, "parquet")
@@ -84,14 +84,16 @@ def scenario(arguments: argparse.Namespace, cluster: LocalCluster, staging: str,
     turns: dict[str, list[Turn]] = {name: [] for name in map("/".join, _WAYS)}
     for turn in range(arguments.repeat + 1):
         for runner, strategy in _WAYS:
-            where = staging if runner == _STORED else None
+            where = exchange if runner == _STORED else None
             measured = one_run(cluster, recipe, folder / "out", runner.partition(",")[0], strategy, where)
             if turn:
                 turns[f"{runner}/{strategy}"].append(measured)
     return turns
 
 
-def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str, strategy: str, staging: str | None) -> Turn:
+def one_run(
+    cluster: LocalCluster, recipe: Path, output: Path, runner: str, strategy: str, exchange: str | None
+) -> Turn:
     """Raises RuntimeError when the run fails."""
     shutil.rmtree(output, ignore_errors=True)
     at: dict[str, float] = {}
@@ -101,7 +103,7 @@ def one_run(cluster: LocalCluster, recipe: Path, output: Path, runner: str, stra
 
     options = ClusterOptions(cluster.endpoint, cluster.worker_pool, cluster.master_url, cluster.parallelism)
     before = cpu_seconds(cluster)
-    where: dict[str, Any] = {"strategy": strategy, "runner": runner, "cluster": options, "staging": staging}
+    where: dict[str, Any] = {"strategy": strategy, "runner": runner, "cluster": options, "exchange": exchange}
     outcome = launch(RunRequest(str(recipe), str(output), str(uuid.uuid4()), **where), note)
     ended = time.monotonic()
     if outcome["status"] != "completed":

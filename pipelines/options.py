@@ -79,6 +79,10 @@ class RunRequest:
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
     choice: Choice | None = None
 
+    def __post_init__(self) -> None:
+        if "://" in (self.staging or ""):  # a folder of that name would be made, and the store never used
+            raise ValueError("staging is a folder of this machine; a store goes into exchange")
+
     @property
     def memory(self) -> int:
         return self.memory_limit or default_memory()

@@ -192,6 +192,11 @@ def test_a_folder_called_recipe_where_the_person_stands_does_no_harm(
     assert launch(request(tmp_path))["status"] == "completed"
 
 
+def test_a_store_is_no_folder_for_scratch_data(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="exchange"):
+        request(tmp_path, staging="s3://bucket/folder")
+
+
 def test_memory_of_a_process_that_is_gone_is_zero() -> None:
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     process.wait()
